@@ -1,0 +1,1 @@
+"""Folder, CSV, IDX -> samples -> pixels -> batches: hashes, roles, decoding, preprocessing."""

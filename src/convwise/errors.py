@@ -1,0 +1,65 @@
+"""What can go wrong for a user of convwise, as one small tree.
+
+ConvwiseError            every error that a user can cause; the command line prints it in one line, without traceback
++ UsageError             exit 2: an option, a value, an output folder that is already used
++ DataError              exit 3: data, weights, a classifier or a checkpoint that is absent or unusable
++ BudgetError            exit 4: no candidate fits what was asked
++ GateError              exit 4: an artefact that does not pass its gate
++ MissingExtraError      exit 5: an optional dependency is not installed
++ MachineError           exit 6: disk, memory or network gave out; what was finished is kept
+
+A message says what, where, got, allowed, and the next step.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ConvwiseError(Exception):
+    """Base of every error that a user can cause."""
+
+    exit_code = 1
+
+
+class UsageError(ConvwiseError, ValueError):
+    """An option, a value or an output folder that cannot be used."""
+
+    exit_code = 2
+
+
+class DataError(ConvwiseError):
+    """Data, weights, a classifier or a checkpoint that is absent or unusable."""
+
+    exit_code = 3
+
+
+class BudgetError(ConvwiseError):
+    """No candidate fits the budget."""
+
+    exit_code = 4
+
+
+class GateError(ConvwiseError):
+    """An artefact that does not pass its gate."""
+
+    exit_code = 4
+
+
+class MissingExtraError(ConvwiseError):
+    """An optional dependency that is not installed; the message has the pip line."""
+
+    exit_code = 5
+
+
+class MachineError(ConvwiseError):
+    """Disk, memory or network gave out; what was finished is kept."""
+
+    exit_code = 6
+
+
+def one_of(what: str, got: str, allowed: Iterable[str]) -> UsageError:
+    """Build the error for a name that is not among `allowed`, with the nearest one that is."""
+    names = list(allowed)
+    near = difflib.get_close_matches(got, names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return UsageError(f"{what} must be one of {', '.join(names)}, got {got!r}{hint}")
