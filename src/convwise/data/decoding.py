@@ -1,0 +1,180 @@
+"""Bytes of an image file -> upright 8-bit pixels, by one rule for each kind of file.
+
+The rules (version `DECODE_RULE`, see preprocessing.py): EXIF orientation is honoured; the first frame counts; alpha is
+laid over white; palettes become RGB; CMYK and the like become RGB by Pillow; 16-bit levels are scaled to 0..255;
+floating-point pixels are refused, since their range is unknown. A JPEG much larger than needed is decoded at 1/2, 1/4
+or 1/8 by its own coefficients, and then always, so that one file gives the same pixels everywhere.
+"""
+
+import importlib.util
+import io
+import os
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..errors import DataError
+from .preprocessing import DECODE_RULE, Preprocessing
+
+# Extension -> what Pillow calls the format; MPO is what many phones write and call .jpg.
+FORMATS = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), ("JPEG", "MPO")),
+    **dict.fromkeys((".tif", ".tiff"), ("TIFF",)),
+    **dict.fromkeys((".heic", ".heif"), ("HEIF",)),
+    ".png": ("PNG",),
+    ".webp": ("WEBP",),
+    ".avif": ("AVIF",),
+    ".bmp": ("BMP",),
+    ".gif": ("GIF",),
+}
+READABLE = tuple({name: None for names in FORMATS.values() for name in names})  # Pillow tries no other decoder
+NEEDS_HEIC = "HEIC needs an extra: pip install 'convwise[heic]'"
+ORIENTATION = 0x0112
+
+
+class UnreadableImageError(DataError):
+    """An image file that cannot be used; the message is the reason alone, without the path."""
+
+
+class Header(NamedTuple):
+    """What a file says of itself: size in pixels as stored, before orientation."""
+
+    format: str
+    width: int
+    height: int
+    animated: bool
+
+
+class Decoded(NamedTuple):
+    """An image, prepared once for each preprocessing that was asked for."""
+
+    header: Header
+    pixels: tuple[NDArray[np.uint8], ...]
+
+
+def decode(data: bytes, preprocessings: Sequence[Preprocessing]) -> Decoded:
+    """Decode a file's bytes and prepare the pixels, (resolution, resolution, channels) for each preprocessing.
+
+    Raises:
+        UnreadableImageError: no image, cut short, or more pixels than Pillow's limit (about 179 megapixels).
+    """
+    try:
+        image = _open(data)
+        header = Header(image.format or "", *image.size, _is_animated(image))
+        factors = [p.reduction(*image.size) if header.format in ("JPEG", "MPO") else 1 for p in preprocessings]
+        upright: dict[int, Image.Image] = {}
+        for factor in factors or [1]:
+            if factor not in upright:
+                image = image if not upright else _open(data)  # draft mode can be set only before the first load
+                upright[factor] = _upright(image, factor)
+        return Decoded(header, tuple(p.apply(upright[f]) for p, f in zip(preprocessings, factors, strict=True)))
+    except (MemoryError, UnreadableImageError):
+        raise
+    except Exception as error:  # decoders raise what they like on damaged bytes: each becomes a reason the user sees
+        raise UnreadableImageError(_reason(error, data)) from error
+
+
+def thumbnail(data: bytes, side: int) -> bytes:
+    """Make a JPEG of at most `side` pixels a side, for a page.
+
+    Raises:
+        UnreadableImageError: as `decode`.
+    """
+    try:
+        image = _open(data)
+        factor = max(f for f in (1, 2, 4, 8) if f == 1 or min(image.size) >= 2 * side * f)
+        image = _upright(image, factor if image.format in ("JPEG", "MPO") else 1).convert("RGB")
+        image.thumbnail((side, side))
+        out = io.BytesIO()
+        image.save(out, "JPEG", quality=85)
+        return out.getvalue()
+    except (MemoryError, UnreadableImageError):
+        raise
+    except Exception as error:  # as in decode
+        raise UnreadableImageError(_reason(error, data)) from error
+
+
+@cache
+def rule() -> str:
+    """Name of everything that decides the pixels of a file: our rule and the decoders installed here."""
+    return f"{DECODE_RULE}/pillow-{PIL.__version__}/heic-{_register_heic()}"
+
+
+@cache
+def _register_heic() -> bool:
+    if importlib.util.find_spec("pi_heif") is None:
+        return False
+    import pi_heif
+
+    pi_heif.register_heif_opener()
+    return True
+
+
+def _open(data: bytes) -> Image.Image:
+    """Read the header only."""
+    if not data:
+        raise UnreadableImageError("zero bytes")
+    if _is_heic(data) and not _register_heic():
+        raise UnreadableImageError(NEEDS_HEIC)
+    return Image.open(io.BytesIO(data), formats=[name for name in READABLE if name != "HEIF" or _register_heic()])
+
+
+def _is_heic(data: bytes) -> bool:
+    return data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1")
+
+
+def _is_animated(image: Image.Image) -> bool:
+    return image.format in ("GIF", "WEBP", "PNG", "AVIF", "TIFF") and bool(getattr(image, "is_animated", False))
+
+
+def _upright(image: Image.Image, factor: int) -> Image.Image:
+    """Load at 1 / factor, turn by EXIF, reduce to mode "L" or "RGB"."""
+    if factor > 1:
+        image.draft(None, (image.width // factor, image.height // factor))
+    image.load()
+    return _eight_bit(ImageOps.exif_transpose(image) if _orientation(image) in range(2, 9) else image)
+
+
+def _orientation(image: Image.Image) -> object:
+    try:
+        return image.getexif().get(ORIENTATION)
+    except Exception:  # a damaged EXIF block says nothing about the pixels: the image stays as stored
+        return None
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    if image.mode.startswith("I"):
+        levels = np.clip(np.asarray(image, np.int64), 0, 65535)
+        return Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8))
+    if image.mode == "F":
+        raise UnreadableImageError("floating-point pixels, whose range is unknown")
+    if image.mode in ("1", "L"):
+        return image.convert("L")
+    return image.convert("RGB")
+
+
+def _reason(error: Exception, data: bytes) -> str:
+    """Say in a few words what is wrong with a file."""
+    if isinstance(error, Image.DecompressionBombError):
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+        return f"too many pixels: more than the limit of {limit} megapixels"
+    if isinstance(error, UnidentifiedImageError):
+        return f"not an image that can be read ({len(data)} bytes)"
+    text = str(error) or type(error).__name__
+    if "truncated" in text.lower() or "broken data stream" in text.lower():
+        return "cut short (truncated)"
+    return f"damaged: {' '.join(text.split())[:120]}"
+
+
+def extension_lies(path: str, image_format: str) -> bool:
+    """Whether a file's extension names another format than its content has."""
+    return image_format not in FORMATS.get(os.path.splitext(path)[1].lower(), (image_format,))  # noqa: PTH122

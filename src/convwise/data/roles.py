@@ -1,0 +1,139 @@
+"""Which sample does what: `train` fits, `val` chooses where train, val and test are given, the measured split proves.
+
+Everything follows from the hashes of the files' bytes, so that a split stays when files are added, renamed or moved,
+and identical copies stand on one side.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ..errors import DataError
+from .samples import Sample, natural_key
+
+MEASURED_SHARE = 0.2  # of a flat folder
+HELD_OUT_SHARE = 0.1  # of train, where weights are trained
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The samples of a data set, each with its split.
+
+    Attributes:
+        samples: in the order given, `split` filled.
+        classes: names in natural order; a label's index is its place here.
+        chooses: the split that chooses, "val", or None: then cross-validation inside train does.
+        measured: the split that is measured once.
+        sentences: split -> what it does, for people.
+    """
+
+    samples: tuple[Sample, ...]
+    classes: tuple[str, ...]
+    chooses: str | None
+    measured: str
+    sentences: dict[str, str]
+
+    def labels(self, samples: Iterable[Sample]) -> list[int]:
+        """Indices of the samples' classes."""
+        index = {name: i for i, name in enumerate(self.classes)}
+        return [index[s.label] for s in samples]
+
+
+def position(key: str, salt: str) -> float:
+    """Where a key falls in [0, 1), uniformly and for good: SHA-256 of salt and key."""
+    return int.from_bytes(hashlib.sha256(f"{salt}:{key}".encode()).digest()[:7]) / 2**56
+
+
+def assign(samples: Sequence[Sample], split_seed: int) -> Roles:
+    """Give every readable sample its split.
+
+    Raises:
+        DataError: fewer than two classes, no `train` split, or a class that `train` lacks.
+    """
+    if samples[0].split is None:
+        samples = _split_flat(samples, split_seed)
+    elif {s.split for s in samples} == {"train"}:
+        samples = _split_flat([replace(s, split=None) for s in samples], split_seed)
+    found = {s.split for s in samples if s.split}
+    if "train" not in found:
+        raise DataError(
+            f"no usable image in a `train` folder, only in {', '.join(sorted(found))}; `train` is what the classifier learns from"
+        )
+    classes = sorted({s.label for s in samples if s.split == "train"}, key=natural_key)
+    _check_classes(samples, classes)
+    three = {"val", "test"} <= found
+    measured = "test" if "test" in found else "val"
+    if measured not in found:
+        raise DataError(
+            f"nothing is left to measure: every one of the {len(samples)} usable images is needed to train; add images, two a class at least"
+        )
+    sentences = {
+        "train": "fits the weights" if three else "fits the weights and, by cross-validation, makes every choice"
+    }
+    if three:
+        sentences["val"] = "makes every choice"
+    sentences[measured] = "measured once; it chose nothing"
+    return Roles(tuple(samples), tuple(classes), "val" if three else None, measured, sentences)
+
+
+def held_out(samples: Sequence[Sample], split_seed: int) -> list[bool]:
+    """Mark the tenth of `train` that chooses when weights are trained; each class with two contents keeps one in each.
+
+    The salt differs from the flat split's, so that the two are independent.
+    """
+    sides = _two_sides(samples, HELD_OUT_SHARE, f"held-out-{split_seed}")
+    return [sides[_key(s)] for s in samples]
+
+
+def folds(samples: Sequence[Sample], count: int, split_seed: int) -> list[int]:
+    """Deal the samples into `count` folds for cross-validation, class by class; identical copies stay together."""
+    keys_of: dict[str, set[str]] = defaultdict(set)
+    for sample in samples:
+        keys_of[sample.label].add(_key(sample))
+    fold: dict[str, int] = {}
+    for label in sorted(keys_of, key=natural_key):
+        for key in sorted(keys_of[label] - fold.keys(), key=lambda key: (position(key, f"fold-{split_seed}"), key)):
+            fold[key] = len(fold) % count
+    return [fold[_key(s)] for s in samples]
+
+
+def _split_flat(samples: Sequence[Sample], split_seed: int) -> list[Sample]:
+    sides = _two_sides(samples, MEASURED_SHARE, f"split-{split_seed}")
+    return [replace(s, split="test" if sides[_key(s)] else "train") for s in samples]
+
+
+def _key(sample: Sample) -> str:
+    return f"group:{sample.group}" if sample.group is not None else sample.sha256
+
+
+def _two_sides(samples: Sequence[Sample], share: float, salt: str) -> dict[str, bool]:
+    """Key -> whether it falls in the smaller side; a class short of one side gets the key nearest the border."""
+    keys_of: dict[str, set[str]] = defaultdict(set)
+    for sample in samples:
+        keys_of[sample.label].add(_key(sample))
+    place = {key: position(key, salt) for keys in keys_of.values() for key in keys}
+    small = {key: where < share for key, where in place.items()}
+    for label in sorted(keys_of, key=natural_key):
+        keys = keys_of[label]
+        if len(keys) > 1 and len({small[key] for key in keys}) == 1:
+            nearest = min(keys, key=lambda key: (abs(place[key] - share), key))
+            small[nearest] = not small[nearest]
+        elif len(keys) == 1:
+            small[next(iter(keys))] = False  # the one image of a class is learnt from
+    return small
+
+
+def _check_classes(samples: Sequence[Sample], classes: Sequence[str]) -> None:
+    for split in ("val", "test"):
+        lacking = sorted({s.label for s in samples if s.split == split} - set(classes), key=natural_key)
+        if lacking:
+            names = ", ".join(repr(name) for name in lacking[:3])
+            raise DataError(
+                f"`{split}` has {len(lacking)} class(es) that `train` lacks: {names}; "
+                f"add images of them to `train`, or take the folder(s) out of `{split}`"
+            )
+    if len(classes) < 2:
+        raise DataError(
+            f"only one class has usable training images: {classes[0]!r}; a classifier needs two or more class folders"
+        )

@@ -1,0 +1,33 @@
+"""Pictures, tables, the one-file HTML page that a run leaves behind."""
+
+from .page import (
+    Candidate,
+    ClassScores,
+    Cost,
+    CrossValidation,
+    Interval,
+    Measured,
+    Mistake,
+    NextStep,
+    Report,
+    Skipped,
+    Split,
+    render,
+    write,
+)
+
+__all__ = [
+    "Candidate",
+    "ClassScores",
+    "Cost",
+    "CrossValidation",
+    "Interval",
+    "Measured",
+    "Mistake",
+    "NextStep",
+    "Report",
+    "Skipped",
+    "Split",
+    "render",
+    "write",
+]

@@ -1,0 +1,212 @@
+"""The one-file HTML page of a run: a record of what happened in, a page that one can send to a colleague out.
+
+The page needs no network, no script and no other file. Every string of the record may come from a hostile folder:
+the template escapes all of them, and control characters, bidi controls and lone surrogates are shown as escapes.
+"""
+
+import functools
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from . import words
+
+if TYPE_CHECKING:
+    import jinja2
+
+
+class Interval(NamedTuple):
+    """A measured value and its 95 % interval; shares in [0, 1]; nan where nothing could be measured."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Split(NamedTuple):
+    """One split: what it was used for, in words, and its images, per class in the order of `Report.classes`."""
+
+    name: str
+    role: str
+    n: int
+    counts: tuple[int, ...]
+
+
+class Skipped(NamedTuple):
+    """A file that could not be used, and why."""
+
+    path: str
+    reason: str
+
+
+class Candidate(NamedTuple):
+    """A classifier that was tried in `seconds`; the choice looked at `choice_top1` (None: not measured)."""
+
+    name: str
+    transfer: str
+    resolution: int
+    how_chosen: str
+    choice_top1: Interval | None
+    macs: int
+    params: int
+    chosen: bool
+    seconds: float
+
+
+class Measured(NamedTuple):
+    """The one measurement that chose nothing, on the `n` images of `split`; `nll` in nats."""
+
+    split: str
+    n: int
+    top1: Interval
+    balanced_accuracy: Interval
+    macro_f1: Interval
+    nll: Interval
+
+
+class CrossValidation(NamedTuple):
+    """What cross-validation inside train gave, and the sentence that says why it is not the estimate."""
+
+    top1: Interval
+    sentence: str
+
+
+class ClassScores(NamedTuple):
+    """The scores of one class on its `n` images of the measured split; nan where the split has none."""
+
+    label: str
+    n: int
+    precision: Interval
+    recall: Interval
+    f1: Interval
+
+
+class Mistake(NamedTuple):
+    """An image classified wrong; `thumbnail` is a JPEG, about 160 pixels wide, or None."""
+
+    path: str
+    true: str
+    predicted: str
+    prob_predicted: float
+    prob_true: float
+    thumbnail: bytes | None
+
+
+class Cost(NamedTuple):
+    """What one prediction costs: counted params, macs and weight_bytes, measured milliseconds (median and p95)."""
+
+    params: int
+    macs: int
+    weight_bytes: int
+    latency_ms: float
+    latency_p95_ms: float
+    latency_n: int
+    threads: int
+    device: str
+
+
+class NextStep(NamedTuple):
+    """A sentence about what a command does, and the command."""
+
+    sentence: str
+    command: str
+
+
+class Confused(NamedTuple):
+    """`n` images of class `true` taken for `predicted`: `share` of that class's images."""
+
+    true: str
+    predicted: str
+    n: int
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """All that the page tells. `created` is an ISO date; `seconds` is the whole run; rows of `confusion` are true."""
+
+    title: str
+    command: str
+    data: str
+    created: str
+    version: str
+    machine: str
+    seconds: float
+    classes: tuple[str, ...]
+    splits: tuple[Split, ...]
+    measured: Measured
+    per_class: tuple[ClassScores, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    mistakes: tuple[Mistake, ...]
+    candidates: tuple[Candidate, ...]
+    cost: Cost
+    next_steps: tuple[NextStep, ...] = ()
+    cross_validation: CrossValidation | None = None
+    skipped: tuple[Skipped, ...] = ()
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def render(report: Report) -> str:
+    """Build the page."""
+    counts = [sum(row) for row in report.confusion]
+    return _template().render(
+        report=report,
+        right=sum(row[k] for k, row in enumerate(report.confusion)),
+        most_common=max(range(len(counts)), key=counts.__getitem__),
+        counts=counts,
+        confused=_confused(report),
+        worst_first=sorted(report.per_class, key=lambda row: (math.isnan(row.f1.value), row.f1.value)),
+        surest_first=sorted(report.mistakes, key=lambda row: -row.prob_predicted),
+    )
+
+
+def write(report: Report, path: Path) -> None:
+    """Write the page aside, then rename it to `path`: a reader sees the old page or the whole new one."""
+    page = render(report).encode("utf-8", "backslashreplace")
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_bytes(page)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _confused(report: Report) -> list[Confused]:
+    """Every pair of classes that was confused, the most frequent first."""
+    pairs = [
+        Confused(true, predicted, n, n / sum(row))
+        for true, row in zip(report.classes, report.confusion, strict=True)
+        for predicted, n in zip(report.classes, row, strict=True)
+        if n and predicted != true
+    ]
+    return sorted(pairs, key=lambda pair: (-pair.n, -pair.share))
+
+
+@functools.cache
+def _template() -> "jinja2.Template":
+    import jinja2  # where it is used: the command line starts without it
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("convwise.report", ""),
+        autoescape=True,
+        finalize=words.visible,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "careful_percent": words.careful_percent,
+        "data_uri": words.data_uri,
+        "decimal": words.decimal,
+        "duration": words.duration,
+        "milliseconds": words.milliseconds,
+        "percent": words.percent,
+        "plural": words.plural,
+        "prose": words.prose,
+        "quantity": words.quantity,
+    }
+    return environment.get_template("page.html.jinja")

@@ -1,0 +1,1 @@
+"""A frozen network run as fast as this machine can: graph export, feature cache, measured latency."""

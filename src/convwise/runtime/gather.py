@@ -1,0 +1,224 @@
+"""One pass over a folder's files: read, hash, decode and compute whatever is not known yet, in threads.
+
+A file is read once and decoded once for everything that is wanted of it. Nothing is scanned first: bad files come out
+of this pass, each with its reason.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import decoding
+from ..data.preprocessing import Preprocessing
+from ..data.samples import Listing, Sample
+from ..data.threads import map_in_order
+from ..errors import DataError, MachineError
+from .cache import FLUSH_SECONDS, Rows, key_of, make_room
+from .index import FileIndex, Stamp, Verdict, stamp
+from .session import FrozenNetwork
+
+T = TypeVar("T")
+Array = NDArray[Any]
+
+
+class Track(Protocol):
+    """Shows progress: yields the items of an iterable of known length."""
+
+    def __call__(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:
+        """Yield the items."""
+        ...
+
+
+def silent(items: Iterable[T], total: int, what: str) -> Iterable[T]:  # noqa: ARG001
+    """Show nothing."""
+    return items
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is wanted of every image: rows, kept in the cache, computed from prepared pixels where they are missing."""
+
+    name: str
+    preprocessing: Preprocessing
+    rows: Rows
+    compute: Callable[[NDArray[np.uint8]], Array]
+
+
+def pixels_job(preprocessing: Preprocessing) -> Job:
+    """Want the prepared pixels themselves, uint8 (H, W, C)."""
+    key = key_of({"rows": "pixels", "preprocessing": preprocessing.to_json(), "decoding": decoding.rule()})
+    name = f"pixels at {preprocessing.resolution} px"
+    return Job(name, preprocessing, Rows(key, preprocessing.shape, np.uint8), lambda pixels: pixels)
+
+
+def features_job(frozen: FrozenNetwork, graph_sha256: str, cut: str, width: int, preprocessing: Preprocessing) -> Job:
+    """Want what stands at a cut of a frozen network, float32 (width,)."""
+    key = key_of(
+        {
+            "rows": "features", "graph": graph_sha256, "cut": cut, "preprocessing": preprocessing.to_json(),
+            "decoding": decoding.rule(), "engine": frozen.engine(), "view": None,
+        }  # fmt: skip
+    )
+
+    def compute(pixels: NDArray[np.uint8]) -> Array:
+        return frozen.run(pixels[None], [cut])[0].reshape(width)
+
+    return Job(f"features at {preprocessing.resolution} px", preprocessing, Rows(key, (width,), np.float32), compute)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What a pass found.
+
+    Attributes:
+        samples: the usable ones with their hashes, in the listing's order.
+        verdicts: one a usable sample.
+        skipped: path -> reason, for the files that cannot be used.
+        rows: one array a job, (usable samples, *row).
+        computed: images that were computed now; the others came from the cache.
+    """
+
+    samples: tuple[Sample, ...]
+    verdicts: tuple[Verdict, ...]
+    skipped: dict[str, str]
+    rows: tuple[Array, ...]
+    computed: int
+
+
+class _Look(NamedTuple):
+    """What one thread found in one file."""
+
+    mark: Stamp | None
+    verdict: Verdict
+    rows: tuple[tuple[Job, Array], ...] = ()
+
+
+def gather(listing: Listing, jobs: Sequence[Job], *, threads: int, track: Track = silent) -> Gathered:
+    """Read every file whose rows or verdict are not known, and collect the rows of all.
+
+    Raises:
+        DataError: not one file is usable.
+        MachineError: the disk gave out; rows written before stay.
+    """
+    with FileIndex() as index:
+        verdicts, missing = _known(listing, jobs, index)
+        computed = len(missing)
+        while missing:
+            verdicts.update(_look_at(listing, missing, jobs, index, threads, track))
+            usable = [s for s in listing.samples if not verdicts[s.path].problem]
+            contents = [bytes.fromhex(verdicts[s.path].sha256) for s in usable]
+            missing = []  # rows that another process has deleted in the meantime are computed again
+            for job in jobs:
+                missing += [s for s, content in zip(usable, contents, strict=True) if content not in job.rows]
+    usable = [s for s in listing.samples if not verdicts[s.path].problem]
+    skipped = {s.path: verdicts[s.path].problem for s in listing.samples if verdicts[s.path].problem}
+    if not usable:
+        path, reason = next(iter(skipped.items()))
+        raise DataError(
+            f"none of the {len(skipped)} image files in {str(listing.root)!r} can be used; the first is {path!r}: {reason}"
+        )
+    contents = [bytes.fromhex(verdicts[s.path].sha256) for s in usable]
+    return Gathered(
+        tuple(replace(s, sha256=verdicts[s.path].sha256) for s in usable),
+        tuple(verdicts[s.path] for s in usable),
+        skipped,
+        tuple(_read(job, contents) for job in jobs),
+        computed,
+    )
+
+
+def _read(job: Job, contents: list[bytes]) -> Array:
+    rows, missing = job.rows.read(contents)
+    if missing:
+        raise DataError(f"{len(missing)} cached {job.name} were damaged or deleted during the run; repeat the command")
+    return rows
+
+
+def _known(
+    listing: Listing, jobs: Sequence[Job], index: FileIndex
+) -> tuple[dict[str, Verdict], list[Sample]]:
+    """Split the samples into those of which everything is known and those to look at."""
+    marks = {s.path: stamp(listing.path(s)) for s in listing.samples}
+    files = index.lookup(listing.path(s) for s in listing.samples)
+    hashes = {}
+    for s in listing.samples:
+        entry = files.get(listing.path(s))
+        if entry and entry[0] == marks[s.path]:
+            hashes[s.path] = entry[1]
+    by_hash = index.verdicts(hashes.values())
+    known = {path: by_hash[sha256] for path, sha256 in hashes.items() if sha256 in by_hash}
+    missing = []
+    for s in listing.samples:
+        verdict = known.get(s.path)
+        if verdict is None or (
+            not verdict.problem and any(bytes.fromhex(verdict.sha256) not in job.rows for job in jobs)
+        ):
+            missing.append(s)
+    return known, missing
+
+
+def _look_at(
+    listing: Listing, samples: Sequence[Sample], jobs: Sequence[Job], index: FileIndex, threads: int, track: Track
+) -> dict[str, Verdict]:
+    """Look at the files in threads; keep rows and verdicts as they come."""
+    for job in jobs:
+        make_room(keep=job.rows.folder)
+
+    def look(sample: Sample) -> _Look:
+        return _look(listing, sample, jobs)
+
+    verdicts: dict[str, Verdict] = {}
+    unsaved: list[tuple[Path, Stamp, Verdict]] = []
+    saved = time.monotonic()
+    looks = track(map_in_order(look, samples, threads), len(samples), _what(jobs))
+    try:
+        for sample, found in zip(samples, looks, strict=True):
+            verdicts[sample.path] = found.verdict
+            for job, row in found.rows:
+                job.rows.add(bytes.fromhex(found.verdict.sha256), row)
+            if found.mark is not None and found.verdict.sha256:
+                unsaved.append((listing.path(sample), found.mark, found.verdict))
+            if time.monotonic() - saved > FLUSH_SECONDS:
+                index.add(unsaved)
+                unsaved, saved = [], time.monotonic()
+    except MachineError:
+        raise
+    except BaseException:  # Ctrl-C above all: what is finished is kept
+        _save(jobs, index, unsaved)
+        raise
+    _save(jobs, index, unsaved)
+    return verdicts
+
+
+def _save(jobs: Sequence[Job], index: FileIndex, unsaved: Sequence[tuple[Path, Stamp, Verdict]]) -> None:
+    for job in jobs:
+        job.rows.flush()
+    index.add(unsaved)
+
+
+def _look(listing: Listing, sample: Sample, jobs: Sequence[Job]) -> _Look:
+    path = listing.path(sample)
+    mark = stamp(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return _Look(mark, Verdict("", problem=f"cannot be read: {error.strerror}"))
+    digest = hashlib.sha256(data)
+    wanted = [job for job in jobs if digest.digest() not in job.rows]
+    try:
+        header, pixels = decoding.decode(data, [job.preprocessing for job in wanted])
+    except decoding.UnreadableImageError as error:
+        return _Look(mark, Verdict(digest.hexdigest(), problem=str(error)))
+    rows = tuple((job, job.compute(p)) for job, p in zip(wanted, pixels, strict=True))
+    return _Look(mark, Verdict(digest.hexdigest(), *header), rows)
+
+
+def _what(jobs: Sequence[Job]) -> str:
+    return " and ".join(job.name for job in jobs) or "reading"
+

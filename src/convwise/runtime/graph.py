@@ -1,0 +1,177 @@
+"""A network as one ONNX graph: uint8 pixels in, any of its cuts out, normalisation inside; held to eager torch.
+
+Direct emission (emit.py) where every layer kind is known: a tenth of a second, batch norm folded. A module with other
+layers goes through torch.onnx, several seconds. Either way the graph is run beside eager torch before it is handed out.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from ..data.preprocessing import Preprocessing
+from ..errors import GateError, UsageError
+from .emit import Emission, UnsupportedLayerError
+from .session import FrozenNetwork
+
+OPSET, IR_VERSION = 20, 10  # what ONNX Runtime 1.20 and later read
+TOLERANCE = 1e-4  # largest difference to eager torch, relative to the output's largest value where that exceeds 1
+
+
+def parts(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield a network's parts in order with the name of the cut behind each; a foreign module is one part, `logits`."""
+    if not all(hasattr(network, name) for name in ("stem", "stages", "head")):
+        yield "logits", network
+        return
+    if not isinstance(network.stem, nn.Identity):
+        yield "stem", network.stem  # type: ignore[misc]
+    for i, stage in enumerate(network.stages, 1):  # type: ignore[arg-type]
+        for j, block in enumerate(stage, 1):
+            yield f"stage{i}.block{j}", block
+    yield "features", network.head[:-1]  # type: ignore[index,misc]
+    yield "logits", network.head[-1]  # type: ignore[index,misc]
+
+
+class PixelNetwork(nn.Module):
+    """A network behind its normalisation: uint8 (B, H, W, C) in, a tuple of the named cuts out."""
+
+    def __init__(self, network: nn.Module, preprocessing: Preprocessing, cuts: Sequence[str]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(module for _, module in parts(network))
+        self.part_names = [name for name, _ in parts(network)]
+        self.cuts = list(cuts)
+        self.register_buffer("mean", torch.tensor(preprocessing.mean))
+        self.register_buffer("std", torch.tensor(preprocessing.std))
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """(B, H, W, C) uint8 -> one tensor a cut."""
+        x = ((pixels.float() - self.mean) / self.std).permute(0, 3, 1, 2)
+        seen = {}
+        for name, part in zip(self.part_names, self.parts, strict=True):
+            seen[name] = x = part(x)
+        return tuple(seen[cut] for cut in self.cuts)
+
+
+def export_graph(network: nn.Module, preprocessing: Preprocessing, cuts: Sequence[str] | None = None) -> onnx.ModelProto:
+    """Export a network for one resolution, with every cut as an output or only those named.
+
+    Args:
+        network: any module, (B, C, H, W) -> (B, K); cuts inside it need the `stem`, `stages`, `head` contract.
+        preprocessing: gives resolution, channels and the normalisation that the graph does itself.
+        cuts: names of the outputs, such as "stage3.block2", "features", "logits".
+
+    Returns:
+        A graph with the input "pixels", uint8 (B, H, W, C), and one float32 output a cut, named like it.
+
+    Raises:
+        UsageError: a cut that the network does not have.
+        GateError: the graph's outputs are not those of eager torch.
+    """
+    names = [name for name, _ in parts(network)]
+    cuts = list(names if cuts is None else cuts)
+    for cut in cuts:
+        if cut not in names:
+            raise UsageError(f"cut must be one of {', '.join(names)}, got {cut!r}")
+    was_training = network.training
+    network.eval()
+    try:
+        pixels = np.random.default_rng(0).integers(0, 256, (1, *preprocessing.shape), np.uint8)
+        with torch.no_grad():
+            wrapped = PixelNetwork(network, preprocessing, cuts).eval()
+            expected = wrapped(torch.from_numpy(pixels))
+            try:
+                model = _emit(network, preprocessing, cuts)
+            except UnsupportedLayerError:
+                model = _torch_onnx(wrapped, torch.from_numpy(pixels))
+    finally:
+        network.train(was_training)
+    _hold_to_eager(model, pixels, dict(zip(cuts, (e.numpy() for e in expected), strict=True)))
+    return model
+
+
+def with_head(body: onnx.ModelProto, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> onnx.ModelProto:
+    """Put a linear layer on a graph's `features`; the outputs become `logits` and `feature_map`.
+
+    Args:
+        body: a graph whose outputs are the last cut before `features` and `features` itself.
+        weight: (K, width of `features`).
+        bias: (K,).
+    """
+    model = onnx.ModelProto()
+    model.CopyFrom(body)
+    graph = model.graph
+    feature_map, features = (o.name for o in graph.output)
+    graph.initializer.extend([numpy_helper.from_array(weight, "head.weight"), numpy_helper.from_array(bias, "head.bias")])
+    graph.node.append(helper.make_node("Gemm", [features, "head.weight", "head.bias"], ["logits"], name="logits", transB=1))
+    _declare_outputs(model, {"logits": "logits", feature_map: "feature_map"})
+    return model
+
+
+def classifier_graph(network: nn.Module, preprocessing: Preprocessing) -> onnx.ModelProto:
+    """Export a whole network as a classifier: the outputs are `logits` and `feature_map` (the last cut before `features`)."""
+    names = [name for name, _ in parts(network)]
+    model = export_graph(network, preprocessing, [names[-3], names[-1]])
+    _declare_outputs(model, {"logits": "logits", names[-3]: "feature_map"})
+    return model
+
+
+def _declare_outputs(model: onnx.ModelProto, names: dict[str, str]) -> None:
+    """Make the values named by the keys the graph's only outputs, renamed."""
+    for node in model.graph.node:
+        for values in (node.input, node.output):
+            values[:] = [names.get(value, value) for value in values]
+    del model.graph.output[:]
+    model.graph.output.extend(helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in names.values())
+
+
+def _emit(network: nn.Module, preprocessing: Preprocessing, cuts: Sequence[str]) -> onnx.ModelProto:
+    emission = Emission()
+    shape = (1, 1, 1, preprocessing.channels)
+    mean = emission.constant("mean", np.array(preprocessing.mean, np.float32).reshape(shape))
+    std = emission.constant("std", np.array(preprocessing.std, np.float32).reshape(shape))
+    emission.node("Cast", ["pixels"], "levels", to=TensorProto.FLOAT)
+    emission.node("Sub", ["levels", mean], "centred")
+    emission.node("Div", ["centred", std], "normalised")
+    emission.node("Transpose", ["normalised"], "input", perm=[0, 3, 1, 2])
+    source, value = "input", torch.zeros(1, preprocessing.channels, *preprocessing.shape[:2])
+    for name, module in parts(network):
+        value = emission.part(name, module, source, value)
+        source = name
+        if set(cuts) <= {n.name for n in emission.nodes} | {o for n in emission.nodes for o in n.output}:
+            break  # nothing behind the last cut is wanted
+    graph = helper.make_graph(
+        emission.nodes,
+        "convwise",
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["B", *preprocessing.shape])],
+        [helper.make_tensor_value_info(cut, TensorProto.FLOAT, None) for cut in cuts],
+        emission.initializers,
+    )
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="convwise"
+    )
+
+
+def _torch_onnx(wrapped: PixelNetwork, pixels: Tensor) -> onnx.ModelProto:
+    batch = torch.export.Dim("B")
+    two = pixels.repeat(2, 1, 1, 1)  # an example batch of 1 would be taken for a constant
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations; what counts is checked on the numbers
+        program = torch.onnx.export(
+            wrapped, (two,), dynamo=True, dynamic_shapes=({0: batch},), input_names=["pixels"],
+            output_names=wrapped.cuts, opset_version=OPSET, verbose=False,
+        )  # fmt: skip
+    assert program is not None
+    return program.model_proto
+
+
+def _hold_to_eager(model: onnx.ModelProto, pixels: NDArray[np.uint8], expected: dict[str, NDArray[np.float32]]) -> None:
+    got = FrozenNetwork(model.SerializeToString()).run(pixels, list(expected))
+    for (cut, reference), value in zip(expected.items(), got, strict=True):
+        error = float(np.max(np.abs(value - reference))) / max(1.0, float(np.max(np.abs(reference))))
+        if not error <= TOLERANCE:
+            raise GateError(f"the exported graph differs from torch at {cut}: {error:.2g}, allowed {TOLERANCE:.0e}")

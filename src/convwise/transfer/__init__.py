@@ -1,0 +1,1 @@
+"""Head on features, freezing, the ladder."""
