@@ -32,7 +32,8 @@ FORMATS = {
     ".bmp": ("BMP",),
     ".gif": ("GIF",),
 }
-READABLE = tuple({name: None for names in FORMATS.values() for name in names})  # Pillow tries no other decoder
+# Pillow tries no other decoder; MPO comes with JPEG
+READABLE = tuple({name: None for names in FORMATS.values() for name in names if name != "MPO"})
 NEEDS_HEIC = "HEIC needs an extra: pip install 'convwise[heic]'"
 ORIENTATION = 0x0112
 
@@ -77,6 +78,20 @@ def decode(data: bytes, preprocessings: Sequence[Preprocessing]) -> Decoded:
         raise
     except Exception as error:  # decoders raise what they like on damaged bytes: each becomes a reason the user sees
         raise UnreadableImageError(_reason(error, data)) from error
+
+
+def prepare(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Prepare an image that is already open or in memory, by the same rules: uint8 (resolution, resolution, channels).
+
+    Raises:
+        UnreadableImageError: it cannot be loaded.
+    """
+    try:
+        return preprocessing.apply(_upright(image.copy(), 1))
+    except (MemoryError, UnreadableImageError):
+        raise
+    except Exception as error:  # as in decode
+        raise UnreadableImageError(_reason(error, b"")) from error
 
 
 def thumbnail(data: bytes, side: int) -> bytes:

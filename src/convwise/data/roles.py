@@ -52,9 +52,9 @@ def assign(samples: Sequence[Sample], split_seed: int) -> Roles:
         DataError: fewer than two classes, no `train` split, or a class that `train` lacks.
     """
     if samples[0].split is None:
-        samples = _split_flat(samples, split_seed)
+        samples = split_flat(samples, split_seed)
     elif {s.split for s in samples} == {"train"}:
-        samples = _split_flat([replace(s, split=None) for s in samples], split_seed)
+        samples = split_flat([replace(s, split=None) for s in samples], split_seed)
     found = {s.split for s in samples if s.split}
     if "train" not in found:
         raise DataError(
@@ -98,7 +98,8 @@ def folds(samples: Sequence[Sample], count: int, split_seed: int) -> list[int]:
     return [fold[_key(s)] for s in samples]
 
 
-def _split_flat(samples: Sequence[Sample], split_seed: int) -> list[Sample]:
+def split_flat(samples: Sequence[Sample], split_seed: int) -> list[Sample]:
+    """Give every sample of a flat folder `train` or `test`, a fifth to `test`, by its hash."""
     sides = _two_sides(samples, MEASURED_SHARE, f"split-{split_seed}")
     return [replace(s, split="test" if sides[_key(s)] else "train") for s in samples]
 

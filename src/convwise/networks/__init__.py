@@ -90,19 +90,30 @@ def create(name: str, num_classes: int = 1000, arguments: Mapping[str, object] |
     return cast("nn.Module", build(num_classes=num_classes, **(arguments or {})))
 
 
-def cuts(network: "nn.Module") -> tuple[str, ...]:
-    """Points at which `network` can be cut, in the order of the data, one name each.
+def parts(network: "nn.Module") -> "tuple[tuple[str, nn.Module], ...]":
+    """The network in pieces that follow one another, each with the name of the cut behind it; the last is `logits`.
 
-    `stem` (unless the paper has none), `stage1.block1`, `stage1.block2`, ..., and `features`, the input of `head[-1]`.
+    `stem` (unless the paper has none), `stage1.block1`, `stage1.block2`, ..., `features`, `logits`.
 
     Raises:
         UsageError: the module is not made of stem, stages and head.
     """
     from torch import nn
 
-    stem, stages, _ = _parts(network)
-    blocks = [f"stage{i}.block{j}" for i, stage in enumerate(stages, 1) for j, _ in enumerate(stage.children(), 1)]
-    return (*(() if isinstance(stem, nn.Identity) else ("stem",)), *blocks, "features")
+    stem, stages, head = _parts(network)
+    pieces = [] if isinstance(stem, nn.Identity) else [("stem", stem)]
+    for i, stage in enumerate(stages, 1):
+        pieces += [(f"stage{i}.block{j}", block) for j, block in enumerate(stage.children(), 1)]
+    return (*pieces, ("features", head[:-1]), ("logits", head[-1]))
+
+
+def cuts(network: "nn.Module") -> tuple[str, ...]:
+    """Points at which `network` can be cut, in the order of the data: the names in `parts` but `logits`.
+
+    Raises:
+        UsageError: the module is not made of stem, stages and head.
+    """
+    return tuple(name for name, _ in parts(network)[:-1])
 
 
 def canonical_cut(network: "nn.Module", cut: str) -> str:

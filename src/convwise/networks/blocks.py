@@ -63,15 +63,17 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, out_channels, ceil(H / stride), ceil(W / stride))."""
-        top, bottom = self._pads(x.shape[2], 0)
-        left, right = self._pads(x.shape[3], 1)
+        left, right, top, bottom = self.pads(x.shape[2], x.shape[3])
         if (top, left) == (bottom, right):  # the convolution pads by itself, which spares a copy
             return F.conv2d(x, self.weight, self.bias, self.stride, (top, left), self.dilation, self.groups)
         x = F.pad(x, (left, right, top, bottom))
         return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
+    def pads(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Columns of zeros left and right, rows above and below, for an input of this size in pixels."""
+        return *self._pads(width, 1), *self._pads(height, 0)
+
     def _pads(self, side: int, axis: int) -> tuple[int, int]:
-        """Rows (or columns) of zeros before and after, for an input side in pixels."""
         kernel, stride = self.dilation[axis] * (self.kernel_size[axis] - 1) + 1, self.stride[axis]
         total = max((math.ceil(side / stride) - 1) * stride + kernel - side, 0)
         return total // 2, total - total // 2

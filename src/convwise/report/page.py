@@ -12,18 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..metrics import Interval
 from . import words
 
 if TYPE_CHECKING:
     import jinja2
-
-
-class Interval(NamedTuple):
-    """A measured value and its 95 % interval; shares in [0, 1]; nan where nothing could be measured."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Split(NamedTuple):

@@ -2,24 +2,19 @@
 
 import base64
 import math
-import re
 
 from markupsafe import Markup, escape
 
+from ..data import text
+
 DASH = "\u2013"
 SPACE = "\u00a0"  # a number stays on the line of its unit
-
-# Control characters, line separators, bidi controls, lone surrogates, non-characters: what a file name may hold and
-# a page must not. Joiners stay: scripts and emoji need them.
-_HOSTILE = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff]"
-)
 
 
 def visible(value: object) -> object:
     """Show hostile characters of a string as Python escapes; leave markup and everything else alone."""
     if isinstance(value, str) and not hasattr(value, "__html__"):
-        return _HOSTILE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), value)
+        return text.visible(value)
     return value
 
 

@@ -60,11 +60,11 @@ class Emission:
         before = len(self.nodes)
         value: Tensor = emitter.run(example)
         emitter.write_convolutions()
-        if emitter.output == source:
+        if emitter.result == source:
             self.node("Identity", [source], name)
         for node in self.nodes[before:]:
             for names in (node.input, node.output):
-                names[:] = [name if n == emitter.output else n for n in names]
+                names[:] = [name if n == emitter.result else n for n in names]
         return value
 
 
@@ -74,7 +74,7 @@ class _Emitter(fx.Interpreter):
     def __init__(self, emission: Emission, prefix: str, module: nn.Module, source: str) -> None:
         super().__init__(fx.GraphModule(module, _Tracer().trace(module)))
         self.emission, self.prefix, self.input = emission, prefix, source
-        self.output = source
+        self.result = source
         self.names: dict[str, str] = {}  # fx node -> ONNX value
         self.shapes: dict[str, torch.Size] = {}  # fx node -> shape of its value
         self.bare: dict[str, tuple[Floats, Floats]] = {}  # convolution's ONNX value -> weight, bias
@@ -87,7 +87,7 @@ class _Emitter(fx.Interpreter):
         if n.op == "placeholder":
             self.names[n.name] = self.input
         elif n.op == "output":
-            self.output = self.source(n)
+            self.result = self.source(n)
         elif n.op == "call_module":
             self._module(n, self.fetch_attr(str(n.target)))
         elif n.op in ("call_function", "call_method"):

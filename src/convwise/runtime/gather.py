@@ -90,6 +90,19 @@ class Gathered:
     rows: tuple[Array, ...]
     computed: int
 
+    def check(self, listing: Listing) -> None:
+        """Check that there is something to work with.
+
+        Raises:
+            DataError: not one file is usable.
+        """
+        if not self.samples:
+            path, reason = next(iter(self.skipped.items()))
+            raise DataError(
+                f"none of the {len(self.skipped)} image files in {str(listing.root)!r} can be used; "
+                f"the first is {path!r}: {reason}"
+            )
+
 
 class _Look(NamedTuple):
     """What one thread found in one file."""
@@ -103,7 +116,6 @@ def gather(listing: Listing, jobs: Sequence[Job], *, threads: int, track: Track 
     """Read every file whose rows or verdict are not known, and collect the rows of all.
 
     Raises:
-        DataError: not one file is usable.
         MachineError: the disk gave out; rows written before stay.
     """
     with FileIndex() as index:
@@ -118,11 +130,6 @@ def gather(listing: Listing, jobs: Sequence[Job], *, threads: int, track: Track 
                 missing += [s for s, content in zip(usable, contents, strict=True) if content not in job.rows]
     usable = [s for s in listing.samples if not verdicts[s.path].problem]
     skipped = {s.path: verdicts[s.path].problem for s in listing.samples if verdicts[s.path].problem}
-    if not usable:
-        path, reason = next(iter(skipped.items()))
-        raise DataError(
-            f"none of the {len(skipped)} image files in {str(listing.root)!r} can be used; the first is {path!r}: {reason}"
-        )
     contents = [bytes.fromhex(verdicts[s.path].sha256) for s in usable]
     return Gathered(
         tuple(replace(s, sha256=verdicts[s.path].sha256) for s in usable),
@@ -176,7 +183,7 @@ def _look_at(
     verdicts: dict[str, Verdict] = {}
     unsaved: list[tuple[Path, Stamp, Verdict]] = []
     saved = time.monotonic()
-    looks = track(map_in_order(look, samples, threads), len(samples), _what(jobs))
+    looks = track(map_in_order(look, samples, threads), len(samples), _what(jobs, len(samples)))
     try:
         for sample, found in zip(samples, looks, strict=True):
             verdicts[sample.path] = found.verdict
@@ -219,6 +226,9 @@ def _look(listing: Listing, sample: Sample, jobs: Sequence[Job]) -> _Look:
     return _Look(mark, Verdict(digest.hexdigest(), *header), rows)
 
 
-def _what(jobs: Sequence[Job]) -> str:
-    return " and ".join(job.name for job in jobs) or "reading"
-
+def _what(jobs: Sequence[Job], n: int) -> str:
+    """What the pass does, with the size of what it will put on disk."""
+    if not jobs:
+        return "reading"
+    size = n * sum(job.rows.row_bytes for job in jobs) / 1e6
+    return f"{' and '.join(job.name for job in jobs)} ({size:.1f} MB to cache)"

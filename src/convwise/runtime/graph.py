@@ -5,36 +5,32 @@ layers goes through torch.onnx, several seconds. Either way the graph is run bes
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from torch import Tensor, nn
 
+from .. import networks
 from ..data.preprocessing import Preprocessing
 from ..errors import GateError, UsageError
 from .emit import Emission, UnsupportedLayerError
+from .onnx_head import name_outputs
 from .session import FrozenNetwork
 
 OPSET, IR_VERSION = 20, 10  # what ONNX Runtime 1.20 and later read
 TOLERANCE = 1e-4  # largest difference to eager torch, relative to the output's largest value where that exceeds 1
 
 
-def parts(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield a network's parts in order with the name of the cut behind each; a foreign module is one part, `logits`."""
-    if not all(hasattr(network, name) for name in ("stem", "stages", "head")):
-        yield "logits", network
-        return
-    if not isinstance(network.stem, nn.Identity):
-        yield "stem", network.stem  # type: ignore[misc]
-    for i, stage in enumerate(network.stages, 1):  # type: ignore[arg-type]
-        for j, block in enumerate(stage, 1):
-            yield f"stage{i}.block{j}", block
-    yield "features", network.head[:-1]  # type: ignore[index,misc]
-    yield "logits", network.head[-1]  # type: ignore[index,misc]
+def _pieces(network: nn.Module) -> tuple[tuple[str, nn.Module], ...]:
+    """The parts of a network that keeps the contract; a foreign module is one part, `logits`."""
+    try:
+        return networks.parts(network)
+    except UsageError:
+        return (("logits", network),)
 
 
 class PixelNetwork(nn.Module):
@@ -42,8 +38,8 @@ class PixelNetwork(nn.Module):
 
     def __init__(self, network: nn.Module, preprocessing: Preprocessing, cuts: Sequence[str]) -> None:
         super().__init__()
-        self.parts = nn.ModuleList(module for _, module in parts(network))
-        self.part_names = [name for name, _ in parts(network)]
+        self.parts = nn.ModuleList(module for _, module in _pieces(network))
+        self.part_names = [name for name, _ in _pieces(network)]
         self.cuts = list(cuts)
         self.register_buffer("mean", torch.tensor(preprocessing.mean))
         self.register_buffer("std", torch.tensor(preprocessing.std))
@@ -72,7 +68,7 @@ def export_graph(network: nn.Module, preprocessing: Preprocessing, cuts: Sequenc
         UsageError: a cut that the network does not have.
         GateError: the graph's outputs are not those of eager torch.
     """
-    names = [name for name, _ in parts(network)]
+    names = [name for name, _ in _pieces(network)]
     cuts = list(names if cuts is None else cuts)
     for cut in cuts:
         if cut not in names:
@@ -94,39 +90,12 @@ def export_graph(network: nn.Module, preprocessing: Preprocessing, cuts: Sequenc
     return model
 
 
-def with_head(body: onnx.ModelProto, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> onnx.ModelProto:
-    """Put a linear layer on a graph's `features`; the outputs become `logits` and `feature_map`.
-
-    Args:
-        body: a graph whose outputs are the last cut before `features` and `features` itself.
-        weight: (K, width of `features`).
-        bias: (K,).
-    """
-    model = onnx.ModelProto()
-    model.CopyFrom(body)
-    graph = model.graph
-    feature_map, features = (o.name for o in graph.output)
-    graph.initializer.extend([numpy_helper.from_array(weight, "head.weight"), numpy_helper.from_array(bias, "head.bias")])
-    graph.node.append(helper.make_node("Gemm", [features, "head.weight", "head.bias"], ["logits"], name="logits", transB=1))
-    _declare_outputs(model, {"logits": "logits", feature_map: "feature_map"})
-    return model
-
-
 def classifier_graph(network: nn.Module, preprocessing: Preprocessing) -> onnx.ModelProto:
     """Export a whole network as a classifier: the outputs are `logits` and `feature_map` (the last cut before `features`)."""
-    names = [name for name, _ in parts(network)]
+    names = [name for name, _ in _pieces(network)]
     model = export_graph(network, preprocessing, [names[-3], names[-1]])
-    _declare_outputs(model, {"logits": "logits", names[-3]: "feature_map"})
+    name_outputs(model, {"logits": "logits", names[-3]: "feature_map"})
     return model
-
-
-def _declare_outputs(model: onnx.ModelProto, names: dict[str, str]) -> None:
-    """Make the values named by the keys the graph's only outputs, renamed."""
-    for node in model.graph.node:
-        for values in (node.input, node.output):
-            values[:] = [names.get(value, value) for value in values]
-    del model.graph.output[:]
-    model.graph.output.extend(helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in names.values())
 
 
 def _emit(network: nn.Module, preprocessing: Preprocessing, cuts: Sequence[str]) -> onnx.ModelProto:
@@ -139,7 +108,7 @@ def _emit(network: nn.Module, preprocessing: Preprocessing, cuts: Sequence[str])
     emission.node("Div", ["centred", std], "normalised")
     emission.node("Transpose", ["normalised"], "input", perm=[0, 3, 1, 2])
     source, value = "input", torch.zeros(1, preprocessing.channels, *preprocessing.shape[:2])
-    for name, module in parts(network):
+    for name, module in _pieces(network):
         value = emission.part(name, module, source, value)
         source = name
         if set(cuts) <= {n.name for n in emission.nodes} | {o for n in emission.nodes for o in n.output}:

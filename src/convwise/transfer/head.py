@@ -18,8 +18,9 @@ Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 L2_GRID = tuple(10.0 ** (-k / 2) for k in range(-2, 11))  # 10 down to 1e-5, factor sqrt(10)
+DEFAULT_L2 = 0.1  # where there are too few images to choose
 MEMORY = 8  # pairs that L-BFGS remembers
-GAP = 1e-7  # estimated distance to the minimum of the mean NLL at which the search stops
+GAP, CHOICE_GAP = 1e-9, 1e-7  # estimated distance to the minimum of the mean NLL at which a fit stops, and a choice
 MAX_ITERATIONS = 300
 BATCH = 1 << 25  # numbers in the logits of the folds that are solved together
 
@@ -58,23 +59,27 @@ class Design:
     penalty does not see a rotation) and leaves as many unknowns as images.
     """
 
-    def __init__(self, features: Floats) -> None:
-        n, d = features.shape
-        self.mean = features.mean(axis=0, dtype=np.float64)
-        std = np.sqrt(np.maximum(features.var(axis=0, dtype=np.float64), 0))
+    def __init__(self, features: Floats, learn: NDArray[np.bool_] | None = None) -> None:
+        """Take features (n, d); mean, deviation and basis come from the rows marked in `learn`, (n,), or from all."""
+        known = features if learn is None or learn.all() else features[learn]
+        self.learn = np.ones(len(features), bool) if learn is None else learn
+        n, d = known.shape
+        self.mean = known.mean(axis=0, dtype=np.float64)
+        std = known.std(axis=0, dtype=np.float64)
         self.std = np.where(std > 1e-8, std, 1.0)
-        x = (features - self.mean.astype(np.float32)) / self.std.astype(np.float32)
+        self.x: Floats = (features - self.mean.astype(np.float32)) / self.std.astype(np.float32)
+        known = self.x if known is features else self.x[self.learn]
+        self.rotation: Floats | None = None  # (d, r), into the images' span
+        self.basis: Floats | None = None  # (d, d), in which the covariance is diagonal
         if n < d:
-            eigenvalues, left = np.linalg.eigh(x @ x.T)
+            eigenvalues, left = np.linalg.eigh(known @ known.T)
             keep = eigenvalues > 1e-6 * max(float(eigenvalues[-1]), 1e-6)
-            root = np.sqrt(eigenvalues[keep])
-            self.x: Floats = np.ascontiguousarray(left[:, keep] * root)
-            self.rotation: Floats | None = (x.T @ (left[:, keep] / root)).astype(np.float32)  # (d, r)
-            self.basis: Floats | None = None
+            self.rotation = np.asarray(known.T @ (left[:, keep] / np.sqrt(eigenvalues[keep])), np.float32)
+            self.x = self.x @ self.rotation
             self.curvature: Floats = eigenvalues[keep] / n
         else:
-            eigenvalues, self.basis = np.linalg.eigh(x.T @ x / n)
-            self.x, self.rotation, self.curvature = x, None, np.maximum(eigenvalues, 0)
+            eigenvalues, self.basis = np.linalg.eigh(known.T @ known / np.float32(n))
+            self.curvature = np.maximum(eigenvalues, 0)
 
     def head(self, parameters: Floats, converged: bool) -> Head:
         """Fold rotation and standardisation into a layer on raw features; `parameters` is (r + 1, K), bias last."""
@@ -95,7 +100,7 @@ class Design:
 
 
 def fit_head(design: Design, labels: Ints, num_classes: int, l2: float, *, balance: bool = False) -> Head:
-    """Fit the layer on every row.
+    """Fit the layer on the rows that the design learns from.
 
     Args:
         design: the features.
@@ -104,9 +109,9 @@ def fit_head(design: Design, labels: Ints, num_classes: int, l2: float, *, balan
         l2: strength of the penalty on the weights, in units of the mean NLL.
         balance: weigh every class alike, whatever its number of images.
     """
-    weights = _sample_weights(labels, num_classes, balance)[None]
+    weights = np.where(design.learn, _sample_weights(labels, num_classes, balance), 0)[None]
     start = np.zeros((1, design.x.shape[1] + 1, num_classes), np.float32)
-    parameters, converged = _minimise(design, labels, weights, l2, start)
+    parameters, converged = _minimise(design, labels, weights, l2, start, GAP)
     return design.head(parameters[0], converged)
 
 
@@ -116,7 +121,7 @@ def choose_l2(
     """Choose the strength by cross-validation: the lowest out-of-fold NLL, from strong to weak until it has risen twice.
 
     Args:
-        design: the features of all rows; the standardisation sees every fold, but no label.
+        design: the features of all rows; its standardisation sees every fold it learns from, but no label.
         labels: (n,).
         num_classes: K.
         fold_of: (n,) number of the fold that each row is left out of; a negative number is never left out.
@@ -124,6 +129,8 @@ def choose_l2(
     """
     folds = np.asarray(fold_of)
     names = np.unique(folds[folds >= 0])
+    if len(np.unique(folds)) < 2:  # nothing to learn from when the one fold is left out
+        return Choice(DEFAULT_L2, (), np.full((len(labels), num_classes), 1 / num_classes, np.float32))
     weights = _sample_weights(labels, num_classes, balance)
     fold_weights = np.stack([np.where(folds == name, 0, weights) for name in names]).astype(np.float32)
     left_out = folds >= 0
@@ -135,7 +142,7 @@ def choose_l2(
         probs = np.zeros((len(labels), num_classes), np.float32)
         for a in range(0, len(names), step):
             batch = slice(a, a + step)
-            starts[batch], _ = _minimise(design, labels, fold_weights[batch], l2, starts[batch])
+            starts[batch], _ = _minimise(design, labels, fold_weights[batch], l2, starts[batch], CHOICE_GAP)
         for k, name in enumerate(names):
             rows = folds == name
             probs[rows] = softmax(design.x[rows] @ starts[k, :-1] + starts[k, -1])
@@ -156,6 +163,7 @@ def softmax(logits: Floats) -> Floats:
 
 
 def _sample_weights(labels: Ints, num_classes: int, balance: bool) -> Floats:
+    """(n,) of mean 1."""
     counts = np.bincount(labels, minlength=num_classes)
     weights = 1 / counts[labels] if balance else np.ones(len(labels))
     return (weights * len(labels) / weights.sum()).astype(np.float32)
@@ -186,7 +194,9 @@ def _dot(a: Floats, b: Floats) -> Doubles:
     return np.einsum("frk,frk->f", a, b, dtype=np.float64)
 
 
-def _minimise(design: Design, labels: Ints, weights: Floats, l2: float, start: Floats) -> tuple[Floats, bool]:
+def _minimise(
+    design: Design, labels: Ints, weights: Floats, l2: float, start: Floats, gap: float
+) -> tuple[Floats, bool]:
     """Minimise F problems at once by L-BFGS; returns the parameters (F, r + 1, K) and whether all converged."""
     weights = weights / weights.sum(axis=1, keepdims=True)
     p = start.copy()
@@ -196,7 +206,7 @@ def _minimise(design: Design, labels: Ints, weights: Floats, l2: float, start: F
     for _ in range(MAX_ITERATIONS):
         direction = -_inverse_hessian(design, gradient, pairs, l2)
         slope = _dot(gradient, direction)
-        done |= -slope / 2 < GAP * np.maximum(1, loss)
+        done |= -slope / 2 < gap * np.maximum(1, loss)
         if done.all():
             break
         direction[done] = 0

@@ -1,0 +1,5 @@
+"""`python -m convwise` is `convwise`."""
+
+from .cli import main
+
+main()

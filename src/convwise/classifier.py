@@ -1,0 +1,281 @@
+"""A classifier: network, preprocessing and class names in one folder, which predicts without torch.
+
+    classifier.json        what it is, with the sha256 of everything
+    weights.safetensors    to train on
+    network.onnx           to predict with: uint8 (B, H, W, C) in; logits and feature_map out
+"""
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from . import __version__
+from .data import decoding
+from .data.preprocessing import Preprocessing
+from .data.threads import map_in_order, usable_cpus
+from .errors import DataError
+from .runtime.session import FrozenNetwork
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SCHEMA_VERSION = 1
+HASH_BYTES = 6  # of each training image's sha256: two of 10^6 images agree by chance once in 560 classifiers
+
+ImageInput = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a classifier says of one image.
+
+    Attributes:
+        path: of the file; empty for an image from memory.
+        label: the likeliest class; empty when there is an error.
+        prob: of `label`, in [0, 1].
+        probs: class -> probability, in the classifier's order.
+        error: why there is no answer; empty when there is one.
+    """
+
+    path: str
+    label: str = ""
+    prob: float = 0.0
+    probs: dict[str, float] = field(default_factory=dict)
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Where a classifier comes from.
+
+    Attributes:
+        data: the folder it was fitted on, as given.
+        split_seed: salt of the split by hash.
+        trained_on: first bytes of the sha256 of each image that fitted the weights, joined.
+    """
+
+    data: str
+    split_seed: int
+    trained_on: bytes = field(repr=False)
+    convwise: str = __version__
+
+    def saw(self, sha256: str) -> bool:
+        """Whether an image (hex hash of its file) fitted the weights."""
+        return bytes.fromhex(sha256)[:HASH_BYTES] in self._hashes
+
+    @cached_property
+    def _hashes(self) -> frozenset[bytes]:
+        blob = self.trained_on
+        return frozenset(blob[i : i + HASH_BYTES] for i in range(0, len(blob), HASH_BYTES))
+
+    @staticmethod
+    def join(hashes: Iterable[str]) -> bytes:
+        """Make `trained_on` from hex hashes."""
+        return b"".join(sorted({bytes.fromhex(h)[:HASH_BYTES] for h in hashes}))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; the hashes in base64."""
+        trained_on = base64.b64encode(self.trained_on).decode()
+        return {"convwise": self.convwise, "data": self.data, "split_seed": self.split_seed, "trained_on": trained_on}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classifier:
+    """A classifier that was loaded from its folder.
+
+    Attributes:
+        folder: where it is.
+        network: name in `convwise.networks`.
+        arguments: of its builder, without the number of classes.
+        classes: names, in the order of the logits.
+        temperature: the logits are divided by it.
+        params, macs, weight_bytes: what it costs, one image.
+    """
+
+    folder: Path
+    network: str
+    arguments: Mapping[str, Any]
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    temperature: float
+    params: int
+    macs: int
+    weight_bytes: int
+    provenance: Provenance
+    sha256: Mapping[str, str]
+
+    @cached_property
+    def frozen(self) -> FrozenNetwork:
+        """The graph, ready to run; one thread a call, any number of calls at once."""
+        return FrozenNetwork(self.folder / "network.onnx")
+
+    def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Prepared pixels, uint8 (B, H, W, C), to logits (B, K), before the temperature."""
+        return self.frozen.run(pixels, ["logits"])[0]
+
+    def probs(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(B, K) to probabilities (B, K), through the temperature."""
+        scaled = logits / np.float32(self.temperature)
+        exp = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float32)
+
+    def predict(self, images: ImageInput | Iterable[ImageInput], *, threads: int | None = None) -> list[Prediction]:
+        """Classify images; a file that cannot be used gives a prediction with `error`.
+
+        Args:
+            images: one or several of: path, PIL image, uint8 array (H, W), (H, W, 1) or (H, W, 3) in RGB.
+            threads: images at once; None takes one a processor.
+        """
+        if isinstance(images, str | os.PathLike | Image.Image | np.ndarray):
+            images = [images]
+        return list(self.predict_iter(images, threads=threads))
+
+    def predict_iter(self, images: Iterable[ImageInput], *, threads: int | None = None) -> Iterator[Prediction]:
+        """Classify a stream of images, in order, a few at a time, so that memory stays flat. Arguments as `predict`."""
+        return map_in_order(self._predict_one, images, threads or usable_cpus())
+
+    def to_torch(self) -> "nn.Module":
+        """Build the network with its weights, in evaluation mode; it takes (pixels - mean) / std, (B, C, H, W)."""
+        from safetensors.torch import load_file
+
+        from . import networks
+
+        network = networks.create(self.network, len(self.classes), self.arguments)
+        network.load_state_dict(load_file(self.folder / "weights.safetensors"))
+        return network.eval()
+
+    def _predict_one(self, image: ImageInput) -> Prediction:
+        path = os.fspath(image) if isinstance(image, str | os.PathLike) else ""
+        try:
+            pixels = self._pixels(image)
+        except OSError as error:
+            return Prediction(path, error=f"cannot be read: {error.strerror}")
+        except decoding.UnreadableImageError as error:
+            return Prediction(path, error=str(error))
+        probs = self.probs(self.logits(pixels[None]))[0]
+        best = int(probs.argmax())
+        by_class = dict(zip(self.classes, map(float, probs), strict=True))
+        return Prediction(path, self.classes[best], float(probs[best]), by_class)
+
+    def _pixels(self, image: ImageInput) -> NDArray[np.uint8]:
+        if isinstance(image, str | os.PathLike):
+            return decoding.decode(Path(image).read_bytes(), [self.preprocessing]).pixels[0]
+        if isinstance(image, np.ndarray):
+            if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)):
+                shape = f"{image.dtype} {image.shape}"
+                raise decoding.UnreadableImageError(f"an array must be uint8 (H, W) or (H, W, 3), got {shape}")
+            image = Image.fromarray(image[:, :, 0] if image.shape[2:] == (1,) else image)
+        return decoding.prepare(image, self.preprocessing)
+
+
+def save(
+    folder: Path, *, network: str, arguments: Mapping[str, Any], classes: Sequence[str], preprocessing: Preprocessing,
+    cost: tuple[int, int, int], provenance: Provenance, weights: bytes, graph: bytes,
+) -> Classifier:  # fmt: skip
+    """Write a classifier into a new folder and load it.
+
+    Args:
+        folder: is made; the caller writes aside and renames.
+        network, arguments, classes, preprocessing, provenance: as in `Classifier`.
+        cost: params, macs, weight_bytes.
+        weights: the state dict as safetensors.
+        graph: the ONNX graph, uint8 (B, H, W, C) to `logits` and `feature_map`.
+    """
+    folder.mkdir(parents=True)
+    files = {"weights.safetensors": weights, "network.onnx": graph}
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    record: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "network": {"name": network, "arguments": dict(arguments), "cut": None},
+        "classes": list(classes),
+        "preprocessing": preprocessing.to_json(),
+        "temperature": 1.0,
+        "cost": dict(zip(("params", "macs", "weight_bytes"), cost, strict=True)),
+        "provenance": provenance.to_json(),
+        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+    }
+    record["sha256"]["classifier.json"] = _own_sha256(record)
+    text = json.dumps(record, indent=1, ensure_ascii=True)
+    (folder / "classifier.json").write_text(text, encoding="utf-8")
+    return load(folder)
+
+
+def load(path: str | os.PathLike[str]) -> Classifier:
+    """Load a classifier, or the one in a run's folder, and check that not a byte has changed.
+
+    Raises:
+        DataError: nothing there, a file missing or changed, or made by a newer convwise.
+    """
+    folder = Path(path)
+    if (folder / "classifier" / "classifier.json").is_file():
+        folder = folder / "classifier"
+    file = folder / "classifier.json"
+    if not file.is_file():
+        what = "has no classifier.json" if folder.is_dir() else "does not exist"
+        raise DataError(f"classifier {str(path)!r} {what}; give the folder of a run, or its classifier folder")
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        version, sha256 = record["schema_version"], record["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"classifier {str(file)!r} is damaged: {error}; restore the folder, or fit again") from error
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"classifier {str(folder)!r} has schema version {version}, this convwise reads {SCHEMA_VERSION}; "
+            "use the convwise that wrote it, or a newer one"
+        )
+    _check_files(folder, record, sha256)
+    try:
+        return _from_record(folder, record)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"classifier {str(file)!r} lacks or misstates {error}; fit again") from error
+
+
+def _check_files(folder: Path, record: dict[str, Any], sha256: Mapping[str, str]) -> None:
+    for name in ("classifier.json", "network.onnx", "weights.safetensors"):
+        try:
+            found = _own_sha256(record) if name == "classifier.json" else _file_sha256(folder / name)
+        except OSError as error:
+            raise DataError(f"classifier {str(folder)!r}: {name} cannot be read: {error.strerror}") from error
+        if found != sha256.get(name):
+            raise DataError(
+                f"classifier {str(folder)!r}: {name} was changed since it was saved (its sha256 differs); "
+                "restore the folder, or fit again"
+            )
+
+
+def _from_record(folder: Path, record: dict[str, Any]) -> Classifier:
+    provenance = dict(record["provenance"])
+    provenance["trained_on"] = base64.b64decode(provenance["trained_on"])
+    return Classifier(
+        folder=folder,
+        network=record["network"]["name"],
+        arguments=record["network"]["arguments"],
+        classes=tuple(record["classes"]),
+        preprocessing=Preprocessing.from_json(record["preprocessing"]),
+        temperature=float(record["temperature"]),
+        provenance=Provenance(**provenance),
+        sha256=record["sha256"],
+        **record["cost"],
+    )
+
+
+def _own_sha256(record: dict[str, Any]) -> str:
+    """Hash of the record without its own hash."""
+    files = {name: value for name, value in record["sha256"].items() if name != "classifier.json"}
+    return hashlib.sha256(json.dumps(record | {"sha256": files}, sort_keys=True).encode()).hexdigest()
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,80 @@
+"""`convwise fit`."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Argument, Option
+
+from .output import Json, Quiet, interval, print_json, progress, say
+
+if TYPE_CHECKING:
+    from ..fitting import Run
+
+
+def fit(
+    data: Annotated[Path, Argument(help="Folder with one sub-folder of images a class, or train/val/test of such.")],
+    out: Annotated[Path | None, Option(help="Folder of the run; the next runs/<n> by default.")] = None,
+    network: Annotated[
+        list[str] | None, Option(help="A candidate; repeat it for several. Default: efficientnet_lite0.")
+    ] = None,
+    transfer: Annotated[
+        str | None, Option(help="head: softmax layer on frozen published features; none: from scratch.")
+    ] = None,
+    resolution: Annotated[int | None, Option(metavar="PX", help="Input side; each network's own by default.")] = None,
+    epochs: Annotated[int | None, Option(metavar="N", help="Of training from scratch.")] = None,
+    time_limit: Annotated[float | None, Option(metavar="S", help="Seconds of training from scratch.")] = None,
+    seed: Annotated[int, Option(help="Of everything random.")] = 0,
+    split_seed: Annotated[int, Option(help="Of the split of a flat folder.")] = 0,
+    balance: Annotated[bool, Option("--balance", help="Weigh all classes alike.")] = False,
+    threads: Annotated[int | None, Option(metavar="N", help="One a processor by default.")] = None,
+    max_macs: Annotated[float | None, Option(metavar="N", help="Budget: multiply-accumulates, such as 300e6.")] = None,
+    max_ms: Annotated[float | None, Option(metavar="MS", help="Budget: median milliseconds an image, here.")] = None,
+    max_mb: Annotated[float | None, Option(metavar="MB", help="Budget: megabytes of weights.")] = None,
+    resume: Annotated[bool, Option("--resume", help="Show a run that is finished; go on with one that is not.")] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace the run in --out.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a classifier from a folder of labelled images, and measure it.
+
+    A flat folder is split 80/20 by the hashes of its files. What is measured has chosen nothing.
+    """
+    from ..fitting import Options
+    from ..fitting import fit as run_fit
+    from ..fitting.options import DEFAULT_NETWORKS
+
+    options = Options(
+        network=tuple(network or DEFAULT_NETWORKS), transfer=transfer, resolution=resolution, epochs=epochs,
+        time_limit=time_limit, seed=seed, split_seed=split_seed, balance=balance, threads=threads,
+        max_macs=None if max_macs is None else int(max_macs), max_ms=max_ms, max_mb=max_mb,
+    )  # fmt: skip
+    run = run_fit(
+        data, options, out=out, resume=resume, overwrite=overwrite, command=command_line(), track=progress(quiet)
+    )
+    if json:
+        print_json(run.result)
+    else:
+        show(run, data)
+
+
+def command_line() -> str:
+    """What the user typed."""
+    return shlex.join(["convwise", *sys.argv[1:]])
+
+
+def show(run: "Run", data: Path) -> None:
+    """Print the result of a run."""
+    r = run.result
+    say(f"{interval(r['top1'], r['top1_low'], r['top1_high'])} of {r['n']} images right, split `{r['split']}`, which chose nothing")
+    say(f"  network  {r['network']}, {r['params'] / 1e6:.2f} M params, {r['macs'] / 1e6:.1f} M MACs, {r['latency_ms']:.1f} ms an image")
+    say(f"  classes  {r['classes']}")
+    if r["skipped"]:
+        say(f"  skipped  {r['skipped']} files, see samples.csv")
+    for note in r["notes"]:
+        say(f"  note     {note}")
+    say(f"  took     {r['seconds']:.1f} s")
+    say(f"  report   {run.report}")
+    say(f"  next     convwise predict {shlex.quote(str(run.path))} PHOTO ...")

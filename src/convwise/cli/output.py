@@ -1,0 +1,84 @@
+"""What the commands print: results on stdout, progress on stderr."""
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from ..runtime.gather import Track
+
+T = TypeVar("T")
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Threads = Annotated[int | None, typer.Option(metavar="N", help="Images at once; one a processor by default.")]
+
+
+def progress(quiet: bool) -> "Track":
+    """How progress is shown: a bar on a terminal, a line now and then elsewhere, or not at all."""
+    if quiet:
+        from ..runtime.gather import silent
+
+        return silent
+    return _bar if sys.stderr.isatty() else _lines
+
+
+def say(text: str) -> None:
+    """Print a line of a result; names in it may hold anything."""
+    from ..data.text import visible
+
+    typer.echo("\n".join(visible(line) for line in text.split("\n")))
+
+
+def print_json(record: dict[str, Any]) -> None:
+    """Print a result as one object; a number that does not exist is null."""
+    typer.echo(json.dumps(_finite(record), indent=1))
+
+
+def percent(share: float) -> str:
+    """Print a share as per cent."""
+    return f"{100 * share:.1f} %"
+
+
+def interval(value: float, low: float, high: float) -> str:
+    """Print a share with its interval."""
+    return f"{percent(value)} (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and value != value else value
+
+
+def _bar(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[rate]}"), progress.TimeRemainingColumn(),
+    )  # fmt: skip
+    start = time.monotonic()
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total, rate="")
+        for done, item in enumerate(items, 1):
+            yield item
+            bar.update(task, completed=done, rate=f"{done / max(time.monotonic() - start, 1e-9):.0f}/s")
+
+
+def _lines(items: Iterable[T], total: int, what: str, every: float = 10.0) -> Iterator[T]:
+    start = said = time.monotonic()
+    sys.stderr.write(f"{what}: {total}\n")
+    for done, item in enumerate(items, 1):
+        yield item
+        now = time.monotonic()
+        if now - said > every:
+            said, rate = now, done / (now - start)
+            sys.stderr.write(f"{what}: {done} of {total}, {rate:.0f}/s, {(total - done) / rate:.0f} s left\n")

@@ -1,0 +1,127 @@
+"""`convwise predict`."""
+
+import contextlib
+import json as json_module
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+
+from typer import Argument, Exit, Option
+
+from .output import Json, Threads
+
+if TYPE_CHECKING:
+    from ..classifier import Prediction
+
+
+def predict(
+    classifier: Annotated[Path, Argument(help="Folder of a run or of a classifier.")],
+    paths: Annotated[list[Path], Argument(metavar="PATH ...", help="Image files, or folders of them.")],
+    csv: Annotated[Path | None, Option(metavar="FILE", help="Write path, label, prob, probs, error as CSV.")] = None,
+    threads: Threads = None,
+    json: Json = False,
+) -> None:
+    """Classify images: one row each, in the order given; a file that cannot be used is a row with an error."""
+    from ..classifier import load
+    from ..errors import UsageError
+
+    if csv and json:
+        raise UsageError("--csv and --json exclude each other; give one of them")
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads must be above 0, got {threads}")
+    loaded = load(classifier)
+    predictions = loaded.predict_iter(_files(paths), threads=threads)
+    failed = total = 0
+    with contextlib.ExitStack() as stack:
+        write = _writer(stack, csv, json)
+        for prediction in predictions:
+            write(prediction)
+            total, failed = total + 1, failed + bool(prediction.error)
+    if failed == total:
+        raise Exit(3)
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    """The files named, and the images below the folders named, in natural order."""
+    from ..data.decoding import FORMATS
+    from ..data.samples import natural_key
+    from ..errors import DataError
+
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        found = 0
+        for folder, folders, names in os.walk(path):
+            folders[:] = sorted((name for name in folders if not name.startswith(".")), key=natural_key)
+            for name in sorted(names, key=natural_key):
+                if not name.startswith(".") and Path(name).suffix.lower() in FORMATS:
+                    found += 1
+                    yield Path(folder, name)
+        if not found:
+            raise DataError(f"folder {str(path)!r} holds no image files")
+
+
+class _Writer:
+    """Writes predictions one by one."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self.file = file
+
+    def __call__(self, prediction: "Prediction") -> None:
+        from ..data.text import visible
+
+        p = prediction
+        answer = f"error: {p.error}" if p.error else f"{p.label}  {100 * p.prob:.1f} %"
+        self.file.write(f"{visible(p.path)}  {visible(answer)}\n")
+        self.file.flush()
+
+
+class _CsvWriter(_Writer):
+    def __call__(self, prediction: "Prediction") -> None:
+        from ..data.text import write_rows
+
+        p = prediction
+        probs = json_module.dumps(_short(p.probs)) if p.probs else None
+        write_rows(self.file, [[p.path, p.label, None if p.error else p.prob, probs, p.error]])
+
+
+class _JsonWriter(_Writer):
+    def __init__(self, file: IO[str]) -> None:
+        super().__init__(file)
+        self.separator = '{"predictions": ['
+
+    def __call__(self, prediction: "Prediction") -> None:
+        p = prediction
+        row = {"path": p.path, "label": p.label or None, "prob": None if p.error else p.prob}
+        row |= {"probs": _short(p.probs) or None, "error": p.error or None}
+        self.file.write(f"{self.separator}\n{json_module.dumps(row)}")
+        self.separator = ","
+
+    def close(self) -> None:
+        """End the object."""
+        self.file.write("\n]}\n" if self.separator == "," else f"{self.separator}]}}\n")
+
+
+def _writer(stack: contextlib.ExitStack, csv: Path | None, json: bool) -> _Writer:
+    from ..data.text import write_rows
+    from ..errors import UsageError
+
+    if json:
+        writer = _JsonWriter(sys.stdout)
+        stack.callback(writer.close)
+        return writer
+    if csv is None:
+        return _Writer(sys.stdout)
+    try:
+        file = stack.enter_context(csv.open("w", encoding="utf-8", errors="surrogateescape", newline=""))
+    except OSError as error:
+        raise UsageError(f"--csv {str(csv)!r} cannot be written: {error.strerror}") from error
+    write_rows(file, [["path", "label", "prob", "probs", "error"]])
+    return _CsvWriter(file)
+
+
+def _short(probs: dict[str, float]) -> dict[str, float]:
+    return {name: float(f"{p:.6g}") for name, p in probs.items()}

@@ -1,0 +1,83 @@
+"""`convwise scan`."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument, Option
+
+from .output import Json, Quiet, Threads, print_json, progress, say
+
+if TYPE_CHECKING:
+    from ..data.problems import Problem
+
+
+def scan(
+    data: Annotated[Path, Argument(help="Folder of labelled images.")],
+    csv: Annotated[Path | None, Option(metavar="FILE", help="Write what to fix, one row a file.")] = None,
+    threads: Threads = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Look at every image of a folder and list what is wrong. Nothing is changed."""
+    from ..data.problems import ADVICE, Facts, count_classes, find_problems
+    from ..data.samples import list_folder
+    from ..data.text import write_csv
+    from ..data.threads import usable_cpus
+    from ..errors import UsageError
+    from ..runtime.gather import gather
+
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads must be above 0, got {threads}")
+    listing = list_folder(data)
+    found = gather(listing, [], threads=threads or usable_cpus(), track=progress(quiet))
+    usable = {s.path: Facts(s, v.format, v.width, v.height) for s, v in zip(found.samples, found.verdicts, strict=True)}
+    problems = find_problems(
+        usable.get(s.path) or Facts(s, problem=found.skipped[s.path]) for s in listing.samples
+    )
+    if csv:
+        try:
+            write_csv(csv, ["kind", "path", "detail", "advice"], ([*p, ADVICE[p.kind]] for p in problems))
+        except OSError as error:
+            raise UsageError(f"--csv {str(csv)!r} cannot be written: {error.strerror}") from error
+    counts = count_classes(found.samples)
+    record = {
+        "path": str(data),
+        "n": len(found.samples),
+        "skipped": len(found.skipped),
+        "classes": {name: {split or "all": n for split, n in by_split.items()} for name, by_split in counts.items()},
+        "empty": list(listing.empty),
+        "ignored": listing.ignored,
+        "problems": [p._asdict() for p in problems],
+    }
+    if json:
+        print_json(record)
+    else:
+        _show(record, problems, csv)
+
+
+def _show(record: dict[str, Any], problems: "list[Problem]", csv: Path | None, most: int = 3) -> None:
+    from ..data.problems import ADVICE
+    from ..data.samples import natural_key
+
+    classes = record["classes"]
+    splits = [s for s in ("train", "val", "test", "all") if any(s in counts for counts in classes.values())]
+    say(f"{record['n']} usable images in {len(classes)} classes, {record['skipped']} that cannot be used")
+    width = max([len(name) for name in classes] + [5])
+    say(f"\n  {'class':{width}}" + "".join(f"{'images' if s == 'all' else s:>9}" for s in splits))
+    for name in sorted(classes, key=natural_key):
+        say(f"  {name:{width}}" + "".join(f"{classes[name].get(s, 0):9}" for s in splits))
+    for name in record["empty"]:
+        say(f"  {name:{width}}  no image files")
+    for reason, n in record["ignored"].items():
+        say(f"  passed over: {n} {reason}")
+    for kind, n in Counter(p.kind for p in problems).items():
+        say(f"\n{n} {kind}: {ADVICE[kind]}")
+        for p in [p for p in problems if p.kind == kind][:most]:
+            say(f"  {p.path}: {p.detail}")
+        if n > most:
+            say(f"  ... and {n - most} more" + ("" if csv else "; --csv FILE lists all"))
+    if not problems:
+        say("\nnothing to fix")
+    elif csv:
+        say(f"\nlisted in {csv}")

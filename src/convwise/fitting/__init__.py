@@ -1,0 +1,188 @@
+"""The main job: a folder of labelled images in, a proven classifier in the folder of a run out."""
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..classifier import Classifier, Provenance, save
+from ..data.roles import Roles, assign, folds, held_out
+from ..data.samples import Listing, list_folder
+from ..errors import BudgetError, DataError
+from ..metrics import Interval, summary, wilson
+from ..runtime.gather import Track, gather, silent
+from ..runtime.latency import Latency, measure_latency
+from .candidates import Candidate, Fitted, Task, make_candidates
+from .notes import say
+from .options import Options
+from .outcome import Outcome, Tried
+from .run import Draft, Run, check_free, open_draft, remove_finished, run_errors
+from .write import write_run
+
+__all__ = ["Options", "Run", "fit"]
+
+
+def fit(
+    data: str | os.PathLike[str], options: Options | None = None, *, out: str | os.PathLike[str] | None = None,
+    resume: bool = False, overwrite: bool = False, command: str = "", track: Track = silent,
+) -> Run:  # fmt: skip
+    """Make a classifier from a folder of labelled images, and measure it.
+
+    Args:
+        data: folder with one sub-folder a class, or train, val and test folders of such.
+        options: what is made and how.
+        out: folder of the run; None takes the next `runs/<n>`. An interrupted run of the same options goes on.
+        resume: return a run that is already finished there.
+        overwrite: replace a run that is there.
+        command: what the user typed, for the report.
+        track: shows progress.
+
+    Raises:
+        UsageError: the output folder is used.
+        DataError: the data cannot be used.
+        BudgetError: no candidate fits the budget.
+        MachineError: the disk gave out; features computed before stay in the cache.
+    """
+    start = time.monotonic()
+    options, root = options or Options(), Path(data)
+    target = Path(out) if out is not None else None
+    if target is not None and (finished := check_free(target, resume=resume, overwrite=overwrite)):
+        return finished
+    listing = list_folder(root)
+    command = command or f"convwise.fit({str(data)!r}, {options})"
+    with open_draft(target, root, options, overwrite=overwrite, command=command) as draft:
+        outcome, chosen = _work(listing, options, draft, track)
+        with run_errors():
+            classifier = _save(draft, outcome, chosen, options)
+            outcome = replace(outcome, latency=_latency(draft, classifier), seconds=time.monotonic() - start)
+            result = write_run(draft.folder, draft.out, outcome, draft.record["command"])
+            if overwrite:
+                remove_finished(draft.out)
+            return draft.finish(result)
+
+
+def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tuple[Outcome, tuple[Candidate, Fitted]]:
+    """Gather what the candidates want, fit them, choose one and measure it once."""
+    candidates = _within_budget(make_candidates(options), len({s.label for s in listing.samples}), options)
+    gathered = gather(listing, [c.job() for c in candidates], threads=options.thread_count, track=track)
+    gathered.check(listing)
+    roles = assign(gathered.samples, options.split_seed)
+    index = {s.path: i for i, s in enumerate(gathered.samples)}
+    order = [index[s.path] for s in roles.samples]
+    task = _task(roles, options, any(c.transfer == "none" for c in candidates))
+    fitted = [
+        candidate.fit(rows[order], task, threads=options.thread_count, track=track)
+        for candidate, rows in zip(candidates, gathered.rows, strict=True)
+    ]
+    scores = [_score(f.choice_probs, task.labels[task.compare]) for f in fitted]
+    best = min(range(len(fitted)), key=lambda i: (-scores[i][0].value, scores[i][1]))
+    draft.note("chosen", {"network": candidates[best].network, "how": fitted[best].how_chosen})
+    measured = np.array([s.split == roles.measured for s in roles.samples])
+    probs = fitted[best].probs(gathered.rows[best][order][measured])
+    tried = tuple(
+        Tried(
+            network=c.network, transfer=c.transfer, resolution=c.preprocessing.resolution, how_chosen=f.how_chosen,
+            choice_top1=score[0], choice_nll=score[1], cost=c.cost(task.num_classes), history=f.history,
+            seconds=f.seconds, chosen=i == best,
+        )
+        for i, (c, f, score) in enumerate(zip(candidates, fitted, scores, strict=True))
+    )  # fmt: skip
+    outcome = Outcome(
+        listing=listing,
+        roles=roles,
+        skipped=gathered.skipped,
+        notes=say(listing, roles, gathered),
+        measured=tuple(s for s in roles.samples if s.split == roles.measured),
+        labels=task.labels[measured],
+        probs=probs,
+        summary=summary(task.labels[measured], probs),
+        cross_validation=fitted[best].cross_validation,
+        tried=tried,
+        options=options,
+    )
+    return outcome, (candidates[best], fitted[best])
+
+
+def _task(roles: Roles, options: Options, scratch: bool) -> Task:
+    samples = roles.samples
+    train = np.array([s.split == "train" for s in samples])
+    val = np.array([roles.chooses == "val" and s.split == "val" for s in samples])
+    learnt = [s for s in samples if s.split == "train"]
+    tenth, fold_of = np.zeros(len(samples), bool), np.full(len(samples), -1)
+    if not val.any():
+        fold_of[train] = folds(learnt, 5, options.split_seed)
+        if scratch:
+            tenth[train] = held_out(learnt, options.split_seed)
+            if not tenth.any():
+                raise DataError(
+                    "training from scratch holds a tenth of `train` out to choose the epoch, and no class has two "
+                    "different images to spare; add images"
+                )
+    compare = val if val.any() else tenth if scratch else train
+    return Task(
+        labels=np.array(roles.labels(samples), np.int64), num_classes=len(roles.classes), train=train, held_out=tenth,
+        val=val, folds=fold_of, compare=compare, balance=options.balance,
+    )  # fmt: skip
+
+
+def _score(probs: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[Interval, float]:
+    """Top-1 and mean NLL."""
+    picked = np.maximum(probs[np.arange(len(labels)), labels], 1e-12)
+    return wilson(int((probs.argmax(axis=1) == labels).sum()), len(labels)), float(-np.log(picked).mean())
+
+
+def _within_budget(candidates: Sequence[Candidate], num_classes: int, options: Options) -> list[Candidate]:
+    """Keep the candidates that cost no more than asked.
+
+    Raises:
+        BudgetError: none is left.
+    """
+    limits = {"max-macs": options.max_macs, "max-mb": options.max_mb, "max-ms": options.max_ms}
+    if not any(limits.values()):
+        return list(candidates)
+    kept, over = [], []
+    for candidate in candidates:
+        cost = candidate.cost(num_classes)
+        costs = {"max-macs": float(cost.macs), "max-mb": cost.weight_bytes / 1e6}
+        if options.max_ms is not None:
+            network = candidate.frozen()
+            pixels = np.zeros(candidate.preprocessing.shape, np.uint8)
+            costs["max-ms"] = measure_latency(network, pixels, threads=1).latency_ms
+        excess = [f"{costs[name]:.6g} for {name} {limit:.6g}" for name, limit in limits.items() if limit and costs[name] > limit]
+        (over if excess else kept).append(candidate)
+        if excess:
+            nearest = f"{candidate.network} at {candidate.preprocessing.resolution} px needs {', '.join(excess)}"
+    if not kept:
+        raise BudgetError(f"no candidate fits the budget: {nearest}; raise it, lower --resolution, or name other networks")
+    return kept
+
+
+def _save(draft: Draft, outcome: Outcome, chosen: tuple[Candidate, Fitted], options: Options) -> Classifier:
+    candidate, fitted = chosen
+    weights, graph = fitted.artefacts()
+    hashes = [s.sha256 for s, seen in zip(outcome.roles.samples, fitted.fitted_on, strict=True) if seen]
+    trained_on = Provenance.join(hashes)
+    folder = draft.folder / "classifier"
+    if folder.exists():  # an interrupted attempt
+        shutil.rmtree(folder)
+    return save(
+        folder, network=candidate.network, arguments=fitted.arguments, classes=outcome.roles.classes,
+        preprocessing=fitted.preprocessing, cost=tuple(candidate.cost(len(outcome.roles.classes))),
+        provenance=Provenance(data=str(outcome.listing.root), split_seed=options.split_seed, trained_on=trained_on),
+        weights=weights, graph=graph,
+    )  # fmt: skip
+
+
+def _latency(draft: Draft, classifier: Classifier) -> Latency:
+    """Measured once a run, on an image of noise."""
+    if "latency" in draft.record:
+        return Latency(**draft.record["latency"])
+    pixels = np.random.default_rng(0).integers(0, 256, classifier.preprocessing.shape, np.uint8)
+    latency = measure_latency(classifier.frozen, pixels, threads=1)
+    draft.note("latency", latency._asdict())
+    return latency

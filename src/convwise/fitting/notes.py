@@ -1,0 +1,51 @@
+"""What a user should know about the data of a run, in sentences."""
+
+from collections import Counter
+
+from ..data.decoding import NEEDS_HEIC, extension_lies
+from ..data.roles import Roles
+from ..data.samples import Listing
+from ..runtime.gather import Gathered
+
+
+def say(listing: Listing, roles: Roles, gathered: Gathered) -> tuple[str, ...]:
+    """Give the sentences; none where all is well."""
+    notes = []
+    heic = sum(reason == NEEDS_HEIC for reason in gathered.skipped.values())
+    if heic:
+        notes.append(f"{_files(heic)} in HEIC could not be read; they need an extra: `pip install 'convwise[heic]'`")
+    lying = sum(extension_lies(s.path, v.format) for s, v in zip(gathered.samples, gathered.verdicts, strict=True))
+    if lying:
+        notes.append(f"{_files(lying)} with an extension that names another format than the content; read by content")
+    animated = sum(v.animated for v in gathered.verdicts)
+    if animated:
+        notes.append(f"{_files(animated)} with several frames; the first one counts")
+    split_of: dict[str, set[str]] = {}
+    labels_of: dict[str, set[str]] = {}
+    for s in roles.samples:
+        split_of.setdefault(s.sha256, set()).add(str(s.split))
+        labels_of.setdefault(s.sha256, set()).add(s.label)
+    leaked = sum(s.split == roles.measured and "train" in split_of[s.sha256] for s in roles.samples)
+    if leaked:
+        notes.append(
+            f"{leaked} of the measured images are also in `train`, byte for byte: the figures flatter; "
+            "`convwise scan` lists them"
+        )
+    torn = sum(len(labels) > 1 for labels in labels_of.values())
+    if torn:
+        notes.append(f"{torn} images stand in more than one class, byte for byte; `convwise scan` lists them")
+    counts = Counter(s.label for s in roles.samples if s.split == "train")
+    few = [name for name in roles.classes if counts[name] < 5]
+    if few:
+        names = ", ".join(repr(name) for name in few[:3]) + (", ..." if len(few) > 3 else "")
+        notes.append(f"{len(few)} class(es) with fewer than 5 images to train: {names}")
+    for name in listing.empty:
+        notes.append(f"class folder {name!r} holds no image file and is no class")
+    lost = sorted({s.label for s in listing.samples} - {s.label for s in gathered.samples})
+    for name in lost:
+        notes.append(f"class {name!r} has no usable image and is no class")
+    return tuple(notes)
+
+
+def _files(n: int) -> str:
+    return f"{n} file" if n == 1 else f"{n:,} files"

@@ -1,0 +1,103 @@
+"""What a run is: one frozen record, the source of the command's flags, of the Python call and of `run.json`."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from .. import networks, weights
+from ..data.threads import usable_cpus
+from ..errors import UsageError, one_of
+
+TRANSFERS = ("head", "none")
+DEFAULT_NETWORKS = ("efficientnet_lite0",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a classifier is made.
+
+    Attributes:
+        network: the candidates, names in `convwise.networks`; the best of them is chosen.
+        transfer: "head" trains a softmax layer on frozen published features, "none" trains from scratch; None takes
+            "head" where there are published weights.
+        resolution: side of the input in pixels; None takes each network's own.
+        epochs: of training from scratch; None takes the recipe's.
+        time_limit: seconds of training from scratch, each candidate; the epoch under way is finished.
+        seed: of everything random.
+        split_seed: salt of the split by hash.
+        balance: weigh all classes alike in training.
+        threads: of everything; None takes one a processor.
+        max_macs: budget, multiply-accumulates of one image.
+        max_ms: budget, median milliseconds of one image, measured here on one thread.
+        max_mb: budget, megabytes (10^6 bytes) of learnable numbers.
+    """
+
+    network: tuple[str, ...] = DEFAULT_NETWORKS
+    transfer: str | None = None
+    resolution: int | None = None
+    epochs: int | None = None
+    time_limit: float | None = None
+    seed: int = 0
+    split_seed: int = 0
+    balance: bool = False
+    threads: int | None = None
+    max_macs: int | None = None
+    max_ms: float | None = None
+    max_mb: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check everything that can be checked before a file is read.
+
+        Raises:
+            UsageError: a name or a value that cannot be used, or an option that would have no effect.
+        """
+        for name in self.network:
+            networks.describe(name)
+        if not self.network or len(set(self.network)) < len(self.network):
+            raise UsageError(f"network must be one or more different names, got {', '.join(self.network) or 'none'}")
+        if self.transfer is not None and self.transfer not in TRANSFERS:
+            raise one_of("transfer", self.transfer, TRANSFERS)
+        for name in ("resolution", "epochs", "time_limit", "threads", "max_macs", "max_ms", "max_mb"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UsageError(f"{name.replace('_', '-')} must be above 0, got {value}")
+        for name in ("seed", "split_seed"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name.replace('_', '-')} must be at least 0, got {getattr(self, name)}")
+        self._check_effect()
+
+    def _check_effect(self) -> None:
+        if self.transfer == "head":
+            for name in self.network:
+                if weights.published(name) is None:
+                    raise UsageError(
+                        f"transfer 'head' needs published weights, and {name} has none; use transfer 'none' for it"
+                    )
+        if not any(self.transfer_of(name) == "none" for name in self.network):
+            for option in ("epochs", "time_limit"):
+                if getattr(self, option) is not None:
+                    raise UsageError(
+                        f"{option.replace('_', '-')} has no effect: no candidate is trained from scratch; "
+                        "leave it out, or add transfer 'none'"
+                    )
+
+    def transfer_of(self, network: str) -> str:
+        """How a candidate is trained."""
+        return self.transfer or ("none" if weights.published(network) is None else "head")
+
+    @property
+    def thread_count(self) -> int:
+        """Threads, as a number."""
+        return self.threads or usable_cpus()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, with the number of threads that will be used."""
+        return asdict(self) | {"network": list(self.network), "threads": self.thread_count}
+
+    def difference(self, record: Mapping[str, Any]) -> str:
+        """Name the first option in which a record made by `to_json` differs; empty when none does."""
+        mine = self.to_json()
+        for field in fields(self):
+            if mine[field.name] != record.get(field.name):
+                return f"{field.name.replace('_', '-')} {record.get(field.name)!r}, now {mine[field.name]!r}"
+        return ""

@@ -1,0 +1,211 @@
+"""The folder of a run: begun aside, continued after an interruption, renamed when it is whole."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ..classifier import Classifier, load
+from ..errors import DataError, MachineError, UsageError
+from .options import Options
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        path: its folder.
+        record: what `run.json` holds; `record["result"]` has top1, top1_low, top1_high, n, split, macs, params,
+            latency_ms, seconds and path.
+    """
+
+    path: Path
+    record: dict[str, Any]
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The figures of the run."""
+        result: dict[str, Any] = self.record["result"]
+        return result
+
+    @property
+    def classifier(self) -> Classifier:
+        """The classifier, loaded."""
+        return load(self.path)
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.path / "report.html"
+
+    @classmethod
+    def read(cls, path: Path) -> "Run":
+        """Read a finished run.
+
+        Raises:
+            DataError: there is none.
+        """
+        try:
+            record = json.loads((path / "run.json").read_text(encoding="utf-8"))
+            return cls(path, record) if record["result"] else cls._missing(path)
+        except (OSError, ValueError, KeyError):
+            return cls._missing(path)
+
+    @classmethod
+    def _missing(cls, path: Path) -> "Run":
+        raise DataError(f"{str(path)!r} is not the folder of a finished run: it has no whole run.json")
+
+
+class Draft:
+    """A run under way, in `<out>.partial`; what it has measured and chosen is in `run.json` at once."""
+
+    def __init__(self, out: Path, folder: Path, record: dict[str, Any]) -> None:
+        self.out, self.folder, self.record = out, folder, record
+
+    def note(self, key: str, value: Any) -> None:
+        """Keep something that was measured or chosen."""
+        self.record[key] = value
+        self._write()
+
+    def finish(self, result: dict[str, Any]) -> Run:
+        """Write the result and give the folder its name."""
+        self.note("result", result)
+        (self.folder / "lock").unlink(missing_ok=True)
+        os.replace(self.folder, self.out)
+        return Run(self.out, self.record)
+
+    def _write(self) -> None:
+        aside = self.folder / ".run.json"
+        aside.write_text(json.dumps(self.record, indent=1), encoding="utf-8")
+        os.replace(aside, self.folder / "run.json")
+
+
+@contextmanager
+def open_draft(out: Path | None, data: Path, options: Options, *, overwrite: bool, command: str) -> Iterator[Draft]:
+    """Begin a run, or go on with an interrupted one of the same options; one process at a time.
+
+    Raises:
+        UsageError: the folder is used, or holds an unfinished run of other options, or another process writes it.
+        MachineError: the folder cannot be written.
+    """
+    begun = {"data": str(data.absolute()), "options": options.to_json()}
+    with run_errors():
+        for place in [out] if out else _numbered(Path("runs")):
+            folder = place.with_name(place.name + ".partial")
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / "lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                if out:
+                    raise UsageError(
+                        f"output folder {str(out)!r} is being written by another convwise; wait, or choose another --out"
+                    ) from None
+                continue
+            try:
+                record = _unfinished(folder)
+                changed = _change(record, data, options)
+                if changed and not overwrite:
+                    if not out:
+                        continue
+                    raise UsageError(
+                        f"output folder {str(out)!r} holds an unfinished run with {changed}; "
+                        "give the same options to go on with it, --overwrite to begin anew, or another --out"
+                    )
+                draft = Draft(place, folder, record if record and not changed else {})
+                if not draft.record:
+                    _empty(folder)
+                    draft.record = {"schema_version": SCHEMA_VERSION, "command": command, **begun}
+                    draft._write()
+                yield draft
+                return
+            finally:
+                lock.release()
+
+
+@contextmanager
+def run_errors() -> Iterator[None]:
+    """Turn a failing disk into the error that says what is kept.
+
+    Raises:
+        MachineError: any OSError inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = f" {str(error.filename)!r}" if error.filename else ""
+        raise MachineError(
+            f"the run could not be written{where}: {error.strerror}; computed features are kept in the cache. "
+            "Free some space or choose another --out, and repeat the command"
+        ) from error
+
+
+def check_free(out: Path, *, resume: bool, overwrite: bool) -> Run | None:
+    """Look at the output folder before anything is done; a finished run is returned with `resume`.
+
+    Raises:
+        UsageError: the folder is used.
+    """
+    if not out.exists():
+        return None
+    finished = (out / "run.json").is_file()
+    if resume and finished:
+        return Run.read(out)
+    if not overwrite:
+        raise UsageError(
+            f"output folder {str(out)!r} is already used; choose another --out"
+            + (", --resume to see its result, or --overwrite to replace it" if finished else ", or --overwrite")
+        )
+    if not finished and any(out.iterdir()):
+        raise UsageError(
+            f"output folder {str(out)!r} holds other files and no run; --overwrite replaces runs only, choose another --out"
+        )
+    return None
+
+
+def remove_finished(out: Path) -> None:
+    """Delete the run that `--overwrite` replaces."""
+    if out.exists():
+        shutil.rmtree(out)
+
+
+def _numbered(runs: Path) -> Iterator[Path]:
+    number = 1
+    while True:
+        if not (runs / str(number)).exists():
+            yield runs / str(number)
+        number += 1
+
+
+def _unfinished(folder: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record
+
+
+def _change(record: dict[str, Any], data: Path, options: Options) -> str:
+    """What an unfinished run was begun with, where that differs from now."""
+    if not record:
+        return ""
+    if record.get("data") != str(data.absolute()):
+        return f"data {record.get('data')!r}"
+    return options.difference(record.get("options", {}))
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != "lock":
+            path.unlink()

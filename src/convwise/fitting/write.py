@@ -1,0 +1,184 @@
+"""The files of a run."""
+
+import datetime
+import json
+import platform
+import shlex
+from collections import Counter
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__, report
+from ..data.decoding import UnreadableImageError, thumbnail
+from ..data.text import write_csv
+from ..runtime.latency import device
+from .outcome import Outcome
+
+MISTAKES, THUMBNAIL = 24, 160  # how many the page shows, pixels
+
+
+def write_run(folder: Path, out: Path, outcome: Outcome, command: str) -> dict[str, Any]:
+    """Write everything but the classifier into `folder`, which will be called `out`; returns the result."""
+    result = _result(outcome, out)
+    _write_tables(folder, outcome)
+    measured = outcome.summary.to_json()
+    del measured["confusion"]  # confusion.csv has it
+    for name, row in zip(outcome.roles.classes, measured["per_class"], strict=True):  # type: ignore[call-overload]
+        row["class"] = name
+    extra = {"split": outcome.roles.measured, "versions": _versions(), "notes": outcome.notes}
+    if outcome.cross_validation:
+        extra["cross_validation"] = outcome.cross_validation._asdict() | {"meaning": CROSS_VALIDATION}
+    (folder / "metrics.json").write_text(json.dumps(measured | extra, indent=1), encoding="utf-8")
+    report.write(_page(outcome, out, command), folder / "report.html")
+    return result
+
+
+CROSS_VALIDATION = "it chose the L2 strength, so it is no estimate; the measured split is"
+
+
+def _result(outcome: Outcome, out: Path) -> dict[str, Any]:
+    top1, cost = outcome.summary.top1, outcome.chosen.cost
+    assert outcome.latency is not None
+    return {
+        "top1": top1.value, "top1_low": top1.low, "top1_high": top1.high, "n": outcome.summary.n,
+        "split": outcome.roles.measured, "macs": cost.macs, "params": cost.params,
+        "latency_ms": outcome.latency.latency_ms, "seconds": round(outcome.seconds, 3), "path": str(out),
+        "network": outcome.chosen.network, "transfer": outcome.chosen.transfer, "classes": len(outcome.roles.classes),
+        "skipped": len(outcome.skipped), "notes": list(outcome.notes),
+    }  # fmt: skip
+
+
+def _write_tables(folder: Path, outcome: Outcome) -> None:
+    classes = outcome.roles.classes
+    samples = {s.path: s for s in outcome.roles.samples}
+
+    def sample_rows() -> Iterable[list[object]]:
+        for listed in outcome.listing.samples:
+            s = samples.get(listed.path, listed)
+            reason = outcome.skipped.get(listed.path, "")
+            yield [s.path, s.label, None if reason else s.split, s.sha256, s.group, reason]
+
+    write_csv(folder / "samples.csv", ["path", "label", "split", "sha256", "group", "problem"], sample_rows())
+    write_csv(folder / "confusion.csv", ["true \\ predicted", *classes], _confusion_rows(outcome))
+    header = ["class", "n", *(f"{m}{end}" for m in ("precision", "recall", "f1") for end in ("", "_low", "_high"))]
+    write_csv(
+        folder / "per_class.csv",
+        header,
+        ([name, row.support, *row.precision, *row.recall, *row.f1] for name, row in zip(classes, outcome.summary.per_class, strict=True)),
+    )
+    best = outcome.probs.argmax(axis=1)
+    write_csv(
+        folder / "predictions.csv",
+        ["path", "true", "label", "prob", "prob_true", "probs"],
+        (
+            [s.path, s.label, classes[k], float(p[k]), float(p[t]), json.dumps(dict(zip(classes, _short(p), strict=True)))]
+            for s, k, t, p in zip(outcome.measured, best, outcome.labels, outcome.probs, strict=True)
+        ),
+    )
+    write_csv(
+        folder / "history.csv",
+        ["network", "transfer", "epoch", "l2", "train_nll", "choice_nll", "choice_top1", "seconds"],
+        ([t.network, t.transfer, *step] for t in outcome.tried for step in t.history),
+    )
+
+
+def _confusion_rows(outcome: Outcome) -> Iterable[list[object]]:
+    for name, row in zip(outcome.roles.classes, outcome.summary.confusion, strict=True):
+        yield [name, *map(int, row)]
+
+
+def _short(probs: np.ndarray[Any, Any]) -> list[float]:
+    return [float(f"{p:.6g}") for p in probs]
+
+
+def _versions() -> dict[str, str]:
+    names = ("convwise", "torch", "onnxruntime", "numpy", "pillow")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+
+
+def _page(outcome: Outcome, out: Path, command: str) -> report.Report:
+    summary, roles, latency, cost = outcome.summary, outcome.roles, outcome.latency, outcome.chosen.cost
+    assert latency is not None
+    classes = roles.classes
+    return report.Report(
+        title=outcome.listing.root.absolute().name or str(outcome.listing.root),
+        command=command,
+        data=str(outcome.listing.root),
+        created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        version=__version__,
+        machine=f"{device()}, {outcome.options.thread_count} threads, {platform.system()}, "
+        + ", ".join(f"{name} {version}" for name, version in _versions().items()),
+        seconds=outcome.seconds,
+        classes=classes,
+        splits=tuple(_split(outcome, name, role) for name, role in roles.sentences.items()),
+        measured=report.Measured(
+            roles.measured, summary.n, summary.top1, summary.balanced_accuracy, summary.macro_f1, summary.nll
+        ),
+        per_class=tuple(
+            report.ClassScores(name, row.support, row.precision, row.recall, row.f1)
+            for name, row in zip(classes, summary.per_class, strict=True)
+        ),
+        confusion=tuple(tuple(map(int, row)) for row in summary.confusion),
+        mistakes=_mistakes(outcome),
+        candidates=tuple(
+            report.Candidate(
+                t.network, _transfer_words(t.transfer), t.resolution, t.how_chosen, t.choice_top1, t.cost.macs,
+                t.cost.params, t.chosen, t.seconds,
+            )
+            for t in outcome.tried
+        ),
+        cost=report.Cost(
+            cost.params, cost.macs, cost.weight_bytes, latency.latency_ms, latency.latency_p95_ms, latency.n,
+            latency.threads, latency.device,
+        ),
+        next_steps=next_steps(out, outcome.listing.root),
+        cross_validation=report.CrossValidation(outcome.cross_validation, f"Five-fold, inside `train`: {CROSS_VALIDATION}.")
+        if outcome.cross_validation
+        else None,
+        skipped=tuple(report.Skipped(path, reason) for path, reason in outcome.skipped.items()),
+        ignored=outcome.listing.ignored,
+        notes=outcome.notes,
+    )  # fmt: skip
+
+
+def next_steps(out: Path, data: Path) -> tuple[report.NextStep, ...]:
+    """What to type after a run."""
+    run, folder = shlex.quote(str(out)), shlex.quote(str(data))
+    return (
+        report.NextStep("Classify new photos", f"convwise predict {run} PHOTO ..."),
+        report.NextStep("Measure it again, or on other images", f"convwise evaluate {run} {folder}"),
+        report.NextStep("See what is wrong in the folder", f"convwise scan {folder}"),
+    )
+
+
+def _split(outcome: Outcome, name: str, role: str) -> report.Split:
+    counts = Counter(s.label for s in outcome.roles.samples if s.split == name)
+    return report.Split(name, role, counts.total(), tuple(counts[c] for c in outcome.roles.classes))
+
+
+def _transfer_words(transfer: str) -> str:
+    return {"head": "softmax layer on frozen features", "none": "trained from scratch"}[transfer]
+
+
+def _mistakes(outcome: Outcome) -> tuple[report.Mistake, ...]:
+    """The wrong answers that were surest, with thumbnails."""
+    best = outcome.probs.argmax(axis=1)
+    wrong = np.flatnonzero(best != outcome.labels)
+    worst = sorted(wrong, key=lambda i: -float(outcome.probs[i, best[i]]))[:MISTAKES]
+    classes = outcome.roles.classes
+    rows = []
+    for i in worst:
+        sample = outcome.measured[i]
+        try:
+            picture = thumbnail(outcome.listing.path(sample).read_bytes(), THUMBNAIL)
+        except (OSError, UnreadableImageError):  # the file went away since it was read: the row stays, without picture
+            picture = None
+        p = outcome.probs[i]
+        rows.append(
+            report.Mistake(sample.path, sample.label, classes[best[i]], float(p[best[i]]), float(p[outcome.labels[i]]), picture)
+        )
+    return tuple(rows)
