@@ -1,8 +1,8 @@
 """A classifier: network, preprocessing and class names in one folder, which predicts without torch.
 
-    classifier.json        what it is, with the sha256 of everything
-    weights.safetensors    to train on
-    network.onnx           to predict with: uint8 (B, H, W, C) in; logits and feature_map out
+classifier.json        what it is, with the sha256 of everything
+weights.safetensors    to train on
+network.onnx           to predict with: uint8 (B, H, W, C) in; logits and feature_map out
 """
 
 import base64
@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from . import __version__
+from .cost import CostReport
 from .data import decoding
 from .data.preprocessing import Preprocessing
 from .data.threads import map_in_order, usable_cpus
 from .errors import DataError
+from .metrics import softmax
 from .runtime.session import FrozenNetwork
 
 if TYPE_CHECKING:
@@ -125,9 +127,7 @@ class Classifier:
 
     def probs(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, K) to probabilities (B, K), through the temperature."""
-        scaled = logits / np.float32(self.temperature)
-        exp = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float32)
+        return softmax(logits / np.float32(self.temperature))
 
     def predict(self, images: ImageInput | Iterable[ImageInput], *, threads: int | None = None) -> list[Prediction]:
         """Classify images; a file that cannot be used gives a prediction with `error`.
@@ -180,14 +180,18 @@ class Classifier:
 
 def save(
     folder: Path, *, network: str, arguments: Mapping[str, Any], classes: Sequence[str], preprocessing: Preprocessing,
-    cost: tuple[int, int, int], provenance: Provenance, weights: bytes, graph: bytes,
+    cost: CostReport, provenance: Provenance, weights: bytes, graph: bytes,
 ) -> Classifier:  # fmt: skip
     """Write a classifier into a new folder and load it.
 
     Args:
         folder: is made; the caller writes aside and renames.
-        network, arguments, classes, preprocessing, provenance: as in `Classifier`.
-        cost: params, macs, weight_bytes.
+        network: as in `Classifier`, like the others that are not told here.
+        arguments: of the network's builder.
+        classes: in the order of the logits.
+        preprocessing: with mean and std.
+        cost: of one image.
+        provenance: where it comes from.
         weights: the state dict as safetensors.
         graph: the ONNX graph, uint8 (B, H, W, C) to `logits` and `feature_map`.
     """
@@ -201,7 +205,7 @@ def save(
         "classes": list(classes),
         "preprocessing": preprocessing.to_json(),
         "temperature": 1.0,
-        "cost": dict(zip(("params", "macs", "weight_bytes"), cost, strict=True)),
+        "cost": cost._asdict(),
         "provenance": provenance.to_json(),
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }

@@ -1,6 +1,6 @@
 """`convwise cache`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Option
 
@@ -17,7 +17,7 @@ def cache(
     if clear:
         clear_cache()
     usage = cache_usage()
-    record = {
+    record: dict[str, Any] = {
         "path": str(cache_dir()), "bytes": sum(usage.values()), "limit_bytes": cache_limit(), **usage,
         "freed_bytes": sum(before.values()) - sum(usage.values()),
     }  # fmt: skip

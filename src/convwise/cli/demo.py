@@ -28,15 +28,16 @@ def demo(
     write_digits(digits)
     say(f"1. wrote 1,797 handwritten digits to {digits}, one folder a class")
     run_out = next(path for n in range(1, 10_000) if not (path := out / "runs" / str(n)).exists())
-    command = f"convwise fit {digits} --out {run_out} --network efficientnet_lite0 --network lenet5 --resolution 96"
     say("2. convwise fit, with two candidates")
     options = Options(network=("efficientnet_lite0", "lenet5"))
     run = fit(digits, options, out=run_out, command=command_line(), track=progress(quiet))
-    show(run, digits)
+    show(run)
     say(f"3. convwise evaluate {run.path} {digits}")
     classifier, listing = load(run.path), list_folder(digits)
     found = evaluate(classifier, listing, threads=usable_cpus(), track=progress(quiet))
-    say(f"   {found.summary.top1.value:.4f} right on split `{found.split}`, {found.trained_on} of its images trained on")
+    say(
+        f"   {found.summary.top1.value:.4f} right on split `{found.split}`, {found.trained_on} of its images trained on"
+    )
     photo = next(s for s in found.samples if s.label == "7")
     prediction = classifier.predict(listing.path(photo))[0]
     say(f"4. convwise predict {run.path} {listing.path(photo)}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from .output import Json, Quiet, Threads, interval, percent, print_json, progress, say
+from .output import Json, Quiet, Threads, cost_line, interval, percent, print_json, progress, say
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 def evaluate(
     classifier: Annotated[Path, Argument(help="Folder of a run or of a classifier.")],
     data: Annotated[Path, Argument(help="Folder of labelled images.")],
-    other: Annotated[Path | None, Option("--with", metavar="CLASSIFIER", help="Compare with another, image by image.")] = None,
+    other: Annotated[
+        Path | None, Option("--with", metavar="CLASSIFIER", help="Compare with another, image by image.")
+    ] = None,
     split: Annotated[
         str | None, Option(help="train, val, test or all; by default the one that `fit` would measure.")
     ] = None,
@@ -83,7 +85,7 @@ def _show(record: dict[str, Any], found: "Evaluation", second: "Evaluation | Non
     say(f"  balanced accuracy  {interval(*s.balanced_accuracy)}")
     say(f"  macro F1           {interval(*s.macro_f1)}")
     say(f"  NLL                {s.nll.value:.3f} ({s.nll.low:.3f} to {s.nll.high:.3f})")
-    say(f"  cost               {record['params'] / 1e6:.2f} M params, {record['macs'] / 1e6:.1f} M MACs, {record['latency_ms']:.1f} ms an image")
+    say(f"  cost               {cost_line(record)}")
     if found.skipped:
         path, reason = next(iter(found.skipped.items()))
         say(f"  skipped            {len(found.skipped)} files, the first {path}: {reason}")
@@ -92,8 +94,10 @@ def _show(record: dict[str, Any], found: "Evaluation", second: "Evaluation | Non
         verdict = "a difference" if paired.p_value < 0.05 else "too few images to tell them apart"
         say(f"\nagainst {record['with']['path']}: {percent(second.summary.top1.value)} right")
         say(
-            f"  difference {100 * paired.difference:+.1f} points (95 % interval {100 * paired.low:+.1f} to {100 * paired.high:+.1f}), "
-            f"{paired.a_only} only here, {paired.b_only} only there, McNemar's exact p = {paired.p_value:.3g}: {verdict}"
+            f"  difference {100 * paired.difference:+.1f} points "
+            f"(95 % interval {100 * paired.low:+.1f} to {100 * paired.high:+.1f}), "
+            f"{paired.a_only} right only here, {paired.b_only} only there, "
+            f"McNemar's exact p = {paired.p_value:.3g}: {verdict}"
         )
 
 

@@ -5,10 +5,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from typer import Argument, Option
 
-from .output import Json, Quiet, interval, print_json, progress, say
+from .output import Json, Quiet, cost_line, interval, print_json, progress, say
 
 if TYPE_CHECKING:
     from ..fitting import Run
@@ -33,7 +32,9 @@ def fit(
     max_macs: Annotated[float | None, Option(metavar="N", help="Budget: multiply-accumulates, such as 300e6.")] = None,
     max_ms: Annotated[float | None, Option(metavar="MS", help="Budget: median milliseconds an image, here.")] = None,
     max_mb: Annotated[float | None, Option(metavar="MB", help="Budget: megabytes of weights.")] = None,
-    resume: Annotated[bool, Option("--resume", help="Show a run that is finished; go on with one that is not.")] = False,
+    resume: Annotated[
+        bool, Option("--resume", help="Show a run that is finished; go on with one that is not.")
+    ] = False,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace the run in --out.")] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -57,7 +58,7 @@ def fit(
     if json:
         print_json(run.result)
     else:
-        show(run, data)
+        show(run)
 
 
 def command_line() -> str:
@@ -65,11 +66,14 @@ def command_line() -> str:
     return shlex.join(["convwise", *sys.argv[1:]])
 
 
-def show(run: "Run", data: Path) -> None:
+def show(run: "Run") -> None:
     """Print the result of a run."""
     r = run.result
-    say(f"{interval(r['top1'], r['top1_low'], r['top1_high'])} of {r['n']} images right, split `{r['split']}`, which chose nothing")
-    say(f"  network  {r['network']}, {r['params'] / 1e6:.2f} M params, {r['macs'] / 1e6:.1f} M MACs, {r['latency_ms']:.1f} ms an image")
+    say(
+        f"{interval(r['top1'], r['top1_low'], r['top1_high'])} of {r['n']} images right, "
+        f"split `{r['split']}`, which chose nothing"
+    )
+    say(f"  network  {r['network']}, {cost_line(r)}")
     say(f"  classes  {r['classes']}")
     if r["skipped"]:
         say(f"  skipped  {r['skipped']} files, see samples.csv")

@@ -49,6 +49,12 @@ def interval(value: float, low: float, high: float) -> str:
     return f"{percent(value)} (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
 
 
+def cost_line(record: dict[str, Any]) -> str:
+    """Print what a classifier costs."""
+    params, macs = f"{record['params'] / 1e6:.2f} M params", f"{record['macs'] / 1e6:.1f} M MACs"
+    return f"{params}, {macs}, {record['latency_ms']:.1f} ms an image"
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}

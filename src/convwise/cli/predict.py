@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Exit, Option
 
@@ -95,7 +95,7 @@ class _JsonWriter(_Writer):
 
     def __call__(self, prediction: "Prediction") -> None:
         p = prediction
-        row = {"path": p.path, "label": p.label or None, "prob": None if p.error else p.prob}
+        row: dict[str, Any] = {"path": p.path, "label": p.label or None, "prob": None if p.error else p.prob}
         row |= {"probs": _short(p.probs) or None, "error": p.error or None}
         self.file.write(f"{self.separator}\n{json_module.dumps(row)}")
         self.separator = ","

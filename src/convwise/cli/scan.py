@@ -32,9 +32,7 @@ def scan(
     listing = list_folder(data)
     found = gather(listing, [], threads=threads or usable_cpus(), track=progress(quiet))
     usable = {s.path: Facts(s, v.format, v.width, v.height) for s, v in zip(found.samples, found.verdicts, strict=True)}
-    problems = find_problems(
-        usable.get(s.path) or Facts(s, problem=found.skipped[s.path]) for s in listing.samples
-    )
+    problems = find_problems(usable.get(s.path) or Facts(s, problem=found.skipped[s.path]) for s in listing.samples)
     if csv:
         try:
             write_csv(csv, ["kind", "path", "detail", "advice"], ([*p, ADVICE[p.kind]] for p in problems))

@@ -192,4 +192,4 @@ def _reason(error: Exception, data: bytes) -> str:
 
 def extension_lies(path: str, image_format: str) -> bool:
     """Whether a file's extension names another format than its content has."""
-    return image_format not in FORMATS.get(os.path.splitext(path)[1].lower(), (image_format,))  # noqa: PTH122
+    return image_format not in FORMATS.get(os.path.splitext(path)[1].lower(), (image_format,))

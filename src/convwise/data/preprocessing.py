@@ -57,7 +57,8 @@ class Preprocessing:
             raise UsageError(f"preprocessing resolution must be at least 1 pixel, got {self.resolution}")
         if len(self.mean) != self.channels or len(self.std) != self.channels or min(self.std) <= 0:
             raise UsageError(
-                f"preprocessing mean and std need {self.channels} numbers each, std above 0, got {self.mean}, {self.std}"
+                f"preprocessing mean and std need {self.channels} numbers each, std above 0, "
+                f"got {self.mean}, {self.std}"
             )
 
     @property

@@ -58,7 +58,8 @@ def assign(samples: Sequence[Sample], split_seed: int) -> Roles:
     found = {s.split for s in samples if s.split}
     if "train" not in found:
         raise DataError(
-            f"no usable image in a `train` folder, only in {', '.join(sorted(found))}; `train` is what the classifier learns from"
+            f"no usable image in a `train` folder, only in {', '.join(sorted(found))}; "
+            "`train` is what the classifier learns from"
         )
     classes = sorted({s.label for s in samples if s.split == "train"}, key=natural_key)
     _check_classes(samples, classes)
@@ -66,7 +67,8 @@ def assign(samples: Sequence[Sample], split_seed: int) -> Roles:
     measured = "test" if "test" in found else "val"
     if measured not in found:
         raise DataError(
-            f"nothing is left to measure: every one of the {len(samples)} usable images is needed to train; add images, two a class at least"
+            f"nothing is left to measure: every one of the {len(samples)} usable images is needed to train; "
+            "add images, two a class at least"
         )
     sentences = {
         "train": "fits the weights" if three else "fits the weights and, by cross-validation, makes every choice"

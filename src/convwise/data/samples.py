@@ -83,7 +83,7 @@ def list_folder(root: Path) -> Listing:
             walk.collect(root, name, name, None)
             continue
         for label in walk.folders(root / name, "loose files beside the class folders"):
-            walk.collect(root, os.path.join(name, label), label, SPLITS[name.lower()])  # noqa: PTH118
+            walk.collect(root, os.path.join(name, label), label, SPLITS[name.lower()])
     if not walk.samples:
         seen = "; ".join(f"{n} {reason}" for reason, n in walk.ignored.items()) or "it is empty"
         raise DataError(
@@ -121,7 +121,7 @@ class _Walk:
         while pending:
             folder, above = pending.pop()
             for entry in _entries(root / folder):
-                path = os.path.join(folder, entry.name)  # noqa: PTH118 (60,000 Path objects are slow)
+                path = os.path.join(folder, entry.name)  # 60,000 Path objects are slow
                 if entry.name.startswith("."):
                     self.ignored["hidden files or folders"] += 1
                 elif _is_folder(entry):
@@ -130,7 +130,7 @@ class _Walk:
                         self.ignored["links that lead back to a folder above"] += 1
                     else:
                         pending.append((path, above | {real}))
-                elif os.path.splitext(entry.name)[1].lower() in FORMATS:  # noqa: PTH122
+                elif os.path.splitext(entry.name)[1].lower() in FORMATS:
                     self.samples.append(Sample(path, label, split))
                 else:
                     self.ignored["files that are not images by their extension"] += 1

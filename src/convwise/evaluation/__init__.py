@@ -66,7 +66,11 @@ def evaluate(
     listing, split = _measured(classifier, listing, split, threads, track)
     _check_classes(classifier, listing)
     job = features_job(
-        classifier.frozen, classifier.sha256["network.onnx"], "logits", len(classifier.classes), classifier.preprocessing
+        classifier.frozen,
+        classifier.sha256["network.onnx"],
+        "logits",
+        len(classifier.classes),
+        classifier.preprocessing,
     )
     found = gather(listing, [replace(job, name="images")], threads=threads, track=track)
     found.check(listing)
@@ -91,7 +95,9 @@ def compare_classifiers(first: Evaluation, second: Evaluation) -> Paired:
         DataError: they have no image in common.
     """
     correct = dict(zip((s.path for s in second.samples), second.correct, strict=True))
-    pairs = [(right, correct[s.path]) for s, right in zip(first.samples, first.correct, strict=True) if s.path in correct]
+    pairs = [
+        (right, correct[s.path]) for s, right in zip(first.samples, first.correct, strict=True) if s.path in correct
+    ]
     if not pairs:
         raise DataError("the two classifiers have no image in common; give both the same folder and split")
     a, b = np.array(pairs, bool).T
@@ -125,7 +131,7 @@ def _check_classes(classifier: Classifier, listing: Listing) -> None:
     if unknown:
         names = ", ".join(repr(name) for name in unknown[:3])
         raise DataError(
-            f"data folder {str(listing.root)!r} has {len(unknown)} class(es) that the classifier does not know: {names}; "
-            f"it knows {', '.join(repr(name) for name in classifier.classes[:5])}"
+            f"data folder {str(listing.root)!r} has {len(unknown)} class(es) that the classifier does not know: "
+            f"{names}; it knows {', '.join(repr(name) for name in classifier.classes[:5])}"
             + (", ..." if len(classifier.classes) > 5 else "")
         )

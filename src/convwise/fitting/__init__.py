@@ -145,7 +145,8 @@ def _within_budget(candidates: Sequence[Candidate], num_classes: int, options: O
     limits = {"max-macs": options.max_macs, "max-mb": options.max_mb, "max-ms": options.max_ms}
     if not any(limits.values()):
         return list(candidates)
-    kept, over = [], []
+    kept: list[Candidate] = []
+    nearest = ""
     for candidate in candidates:
         cost = candidate.cost(num_classes)
         costs = {"max-macs": float(cost.macs), "max-mb": cost.weight_bytes / 1e6}
@@ -153,12 +154,19 @@ def _within_budget(candidates: Sequence[Candidate], num_classes: int, options: O
             network = candidate.frozen()
             pixels = np.zeros(candidate.preprocessing.shape, np.uint8)
             costs["max-ms"] = measure_latency(network, pixels, threads=1).latency_ms
-        excess = [f"{costs[name]:.6g} for {name} {limit:.6g}" for name, limit in limits.items() if limit and costs[name] > limit]
-        (over if excess else kept).append(candidate)
-        if excess:
+        excess = [
+            f"{costs[name]:.6g} for {name} {limit:.6g}"
+            for name, limit in limits.items()
+            if limit and costs[name] > limit
+        ]
+        if not excess:
+            kept.append(candidate)
+        else:
             nearest = f"{candidate.network} at {candidate.preprocessing.resolution} px needs {', '.join(excess)}"
     if not kept:
-        raise BudgetError(f"no candidate fits the budget: {nearest}; raise it, lower --resolution, or name other networks")
+        raise BudgetError(
+            f"no candidate fits the budget: {nearest}; raise it, lower --resolution, or name other networks"
+        )
     return kept
 
 
@@ -172,7 +180,7 @@ def _save(draft: Draft, outcome: Outcome, chosen: tuple[Candidate, Fitted], opti
         shutil.rmtree(folder)
     return save(
         folder, network=candidate.network, arguments=fitted.arguments, classes=outcome.roles.classes,
-        preprocessing=fitted.preprocessing, cost=tuple(candidate.cost(len(outcome.roles.classes))),
+        preprocessing=fitted.preprocessing, cost=candidate.cost(len(outcome.roles.classes)),
         provenance=Provenance(data=str(outcome.listing.root), split_seed=options.split_seed, trained_on=trained_on),
         weights=weights, graph=graph,
     )  # fmt: skip

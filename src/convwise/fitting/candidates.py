@@ -13,11 +13,11 @@ from .. import networks, weights
 from ..cost import CostReport, analyze
 from ..data.preprocessing import Preprocessing
 from ..errors import DataError
-from ..metrics import Interval, wilson
+from ..metrics import Interval, softmax, wilson
 from ..runtime.body import Body, prepare_body
 from ..runtime.gather import Job, Track, features_job, pixels_job
 from ..runtime.session import FrozenNetwork
-from ..transfer.head import Design, choose_l2, fit_head, softmax
+from ..transfer.head import Design, choose_l2, fit_head
 from .options import Options
 
 Floats = NDArray[np.float32]
@@ -249,7 +249,9 @@ class ScratchCandidate:
             choice_probs=trained.probs[task.compare[choose]],
             how_chosen=f"epoch {best.epoch} of {len(trained.history)} by {judge}",
             cross_validation=None,
-            history=tuple(Step(h.epoch, None, h.train_nll, h.choice_nll, h.choice_top1, h.seconds) for h in trained.history),
+            history=tuple(
+                Step(h.epoch, None, h.train_nll, h.choice_nll, h.choice_top1, h.seconds) for h in trained.history
+            ),
             arguments=self.arguments,
             preprocessing=preprocessing,
             probs=lambda measured: _run(session, measured),

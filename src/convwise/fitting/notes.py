@@ -39,12 +39,9 @@ def say(listing: Listing, roles: Roles, gathered: Gathered) -> tuple[str, ...]:
     if few:
         names = ", ".join(repr(name) for name in few[:3]) + (", ..." if len(few) > 3 else "")
         notes.append(f"{len(few)} class(es) with fewer than 5 images to train: {names}")
-    for name in listing.empty:
-        notes.append(f"class folder {name!r} holds no image file and is no class")
+    notes += [f"class folder {name!r} holds no image file and is no class" for name in listing.empty]
     lost = sorted({s.label for s in listing.samples} - {s.label for s in gathered.samples})
-    for name in lost:
-        notes.append(f"class {name!r} has no usable image and is no class")
-    return tuple(notes)
+    return (*notes, *(f"class {name!r} has no usable image and is no class" for name in lost))
 
 
 def _files(n: int) -> str:

@@ -108,7 +108,8 @@ def open_draft(out: Path | None, data: Path, options: Options, *, overwrite: boo
             except Timeout:
                 if out:
                     raise UsageError(
-                        f"output folder {str(out)!r} is being written by another convwise; wait, or choose another --out"
+                        f"output folder {str(out)!r} is being written by another convwise; "
+                        "wait, or choose another --out"
                     ) from None
                 continue
             try:
@@ -167,7 +168,8 @@ def check_free(out: Path, *, resume: bool, overwrite: bool) -> Run | None:
         )
     if not finished and any(out.iterdir()):
         raise UsageError(
-            f"output folder {str(out)!r} holds other files and no run; --overwrite replaces runs only, choose another --out"
+            f"output folder {str(out)!r} holds other files and no run; "
+            "--overwrite replaces runs only, choose another --out"
         )
     return None
 

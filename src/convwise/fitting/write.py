@@ -68,14 +68,24 @@ def _write_tables(folder: Path, outcome: Outcome) -> None:
     write_csv(
         folder / "per_class.csv",
         header,
-        ([name, row.support, *row.precision, *row.recall, *row.f1] for name, row in zip(classes, outcome.summary.per_class, strict=True)),
+        (
+            [name, row.support, *row.precision, *row.recall, *row.f1]
+            for name, row in zip(classes, outcome.summary.per_class, strict=True)
+        ),
     )
     best = outcome.probs.argmax(axis=1)
     write_csv(
         folder / "predictions.csv",
         ["path", "true", "label", "prob", "prob_true", "probs"],
         (
-            [s.path, s.label, classes[k], float(p[k]), float(p[t]), json.dumps(dict(zip(classes, _short(p), strict=True)))]
+            [
+                s.path,
+                s.label,
+                classes[k],
+                float(p[k]),
+                float(p[t]),
+                json.dumps(dict(zip(classes, _short(p), strict=True))),
+            ]
             for s, k, t, p in zip(outcome.measured, best, outcome.labels, outcome.probs, strict=True)
         ),
     )
@@ -136,13 +146,17 @@ def _page(outcome: Outcome, out: Path, command: str) -> report.Report:
             latency.threads, latency.device,
         ),
         next_steps=next_steps(out, outcome.listing.root),
-        cross_validation=report.CrossValidation(outcome.cross_validation, f"Five-fold, inside `train`: {CROSS_VALIDATION}.")
-        if outcome.cross_validation
-        else None,
+        cross_validation=_cross_validation(outcome),
         skipped=tuple(report.Skipped(path, reason) for path, reason in outcome.skipped.items()),
         ignored=outcome.listing.ignored,
         notes=outcome.notes,
     )  # fmt: skip
+
+
+def _cross_validation(outcome: Outcome) -> report.CrossValidation | None:
+    if outcome.cross_validation is None:
+        return None
+    return report.CrossValidation(outcome.cross_validation, f"Five-fold, inside `train`: {CROSS_VALIDATION}.")
 
 
 def next_steps(out: Path, data: Path) -> tuple[report.NextStep, ...]:
@@ -179,6 +193,8 @@ def _mistakes(outcome: Outcome) -> tuple[report.Mistake, ...]:
             picture = None
         p = outcome.probs[i]
         rows.append(
-            report.Mistake(sample.path, sample.label, classes[best[i]], float(p[best[i]]), float(p[outcome.labels[i]]), picture)
+            report.Mistake(
+                sample.path, sample.label, classes[best[i]], float(p[best[i]]), float(p[outcome.labels[i]]), picture
+            )
         )
     return tuple(rows)

@@ -12,6 +12,7 @@ from .classification import (
     macro_f1,
     nll,
     per_class,
+    softmax,
     top1,
 )
 from .paired import Paired, compare
@@ -33,6 +34,7 @@ __all__ = [
     "macro_f1",
     "nll",
     "per_class",
+    "softmax",
     "summary",
     "top1",
     "wilson",

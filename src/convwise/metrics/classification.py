@@ -80,6 +80,12 @@ def check_probs(labels: Ints, probs: Probs) -> None:
         )
 
 
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(..., K) to probabilities (..., K)."""
+    exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(exp / exp.sum(axis=-1, keepdims=True), np.float32)
+
+
 def confusion_matrix(labels: Ints, predicted: Ints, num_classes: int) -> NDArray[np.int64]:
     """Count images by true class (rows) and predicted class (columns).
 

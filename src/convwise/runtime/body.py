@@ -84,9 +84,12 @@ def prepare_body(published: weights.Published, preprocessing: Preprocessing) -> 
     """
     key = key_of(
         {
-            "network": published.network, "arguments": dict(published.arguments), "weights": published.sha256,
-            "preprocessing": preprocessing.to_json(), "emitter": EMITTER,
-        }  # fmt: skip
+            "network": published.network,
+            "arguments": dict(published.arguments),
+            "weights": published.sha256,
+            "preprocessing": preprocessing.to_json(),
+            "emitter": EMITTER,
+        }
     )
     folder = cache_dir() / "graphs" / key
     return Body.read(folder) or _make(published, preprocessing, folder)

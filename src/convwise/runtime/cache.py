@@ -5,6 +5,7 @@ Rows lie in immutable segments, written aside and renamed: a kill or a second wr
 damage it. Everything here may be deleted at any time.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,7 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import hashlib
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 

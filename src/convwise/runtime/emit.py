@@ -128,16 +128,13 @@ class _Emitter(fx.Interpreter):
 
     def source(self, n: fx.Node) -> str:
         """ONNX name of a call's one input."""
-        argument = n.args[0]
-        if not isinstance(argument, fx.Node):
-            raise UnsupportedLayerError(f"{n.target} of a constant")
-        return self.names[argument.name]
+        return self.names[_input(n).name]
 
     def conv(self, n: fx.Node, module: nn.Conv2d) -> str:
         """Emit a convolution; its weights wait until it is known whether a batch norm follows."""
         source = self.source(n)
         if isinstance(module, SameConv2d):
-            left, right, top, bottom = module.pads(*self.shapes[n.args[0].name][2:])  # type: ignore[union-attr]
+            left, right, top, bottom = module.pads(*self.shapes[_input(n).name][2:])
             pads = [top, left, bottom, right]
         elif isinstance(module.padding, str) or module.padding_mode != "zeros":
             raise UnsupportedLayerError(f"Conv2d with padding {module.padding!r}, {module.padding_mode}")
@@ -153,9 +150,10 @@ class _Emitter(fx.Interpreter):
         return output
 
     def batch_norm(self, n: fx.Node, module: nn.BatchNorm2d) -> str:
-        """Fold into the convolution before it: with g = weight / sqrt(var + eps), w' = w g and b' = (b - mean) g + bias."""
+        """Fold into the convolution before: with g = weight / sqrt(var + eps), w' = w g and b' = (b - mean) g + bias."""
         source = self.source(n)
-        if source not in self.bare or len(n.args[0].users) > 1 or module.running_mean is None or not module.affine:  # type: ignore[union-attr]
+        alone = len(_input(n).users) == 1
+        if source not in self.bare or not alone or module.running_mean is None or not module.affine:
             raise UnsupportedLayerError("BatchNorm2d that does not directly follow a convolution")
         weight, bias = self.bare[source]
         gain = _numpy(module.weight) / np.sqrt(_numpy(module.running_var).astype(np.float64) + module.eps)
@@ -184,7 +182,9 @@ class _Emitter(fx.Interpreter):
             "pads": [*_pair(module.padding), *_pair(module.padding)], "ceil_mode": int(module.ceil_mode),
         }  # fmt: skip
         if isinstance(module, nn.AvgPool2d):
-            return self.node(n, "AveragePool", [self.source(n)], count_include_pad=int(module.count_include_pad), **attributes)
+            return self.node(
+                n, "AveragePool", [self.source(n)], count_include_pad=int(module.count_include_pad), **attributes
+            )
         return self.node(n, "MaxPool", [self.source(n)], dilations=_pair(module.dilation), **attributes)
 
     def global_pool(self, n: fx.Node, module: nn.AdaptiveAvgPool2d) -> str:
@@ -204,6 +204,14 @@ class _Emitter(fx.Interpreter):
         low = self.constant(n, "low", np.array(module.min_val, np.float32))
         high = self.constant(n, "high", np.array(module.max_val, np.float32))
         return self.node(n, "Clip", [self.source(n), low, high])
+
+
+def _input(n: fx.Node) -> fx.Node:
+    """The call that a call's one input comes from."""
+    argument = n.args[0]
+    if not isinstance(argument, fx.Node):
+        raise UnsupportedLayerError(f"{n.target} of a constant")
+    return argument
 
 
 def _numpy(tensor: Tensor | None) -> Floats:

@@ -61,9 +61,14 @@ def features_job(frozen: FrozenNetwork, graph_sha256: str, cut: str, width: int,
     """Want what stands at a cut of a frozen network, float32 (width,)."""
     key = key_of(
         {
-            "rows": "features", "graph": graph_sha256, "cut": cut, "preprocessing": preprocessing.to_json(),
-            "decoding": decoding.rule(), "engine": frozen.engine(), "view": None,
-        }  # fmt: skip
+            "rows": "features",
+            "graph": graph_sha256,
+            "cut": cut,
+            "preprocessing": preprocessing.to_json(),
+            "decoding": decoding.rule(),
+            "engine": frozen.engine(),
+            "view": None,
+        }
     )
 
     def compute(pixels: NDArray[np.uint8]) -> Array:
@@ -147,9 +152,7 @@ def _read(job: Job, contents: list[bytes]) -> Array:
     return rows
 
 
-def _known(
-    listing: Listing, jobs: Sequence[Job], index: FileIndex
-) -> tuple[dict[str, Verdict], list[Sample]]:
+def _known(listing: Listing, jobs: Sequence[Job], index: FileIndex) -> tuple[dict[str, Verdict], list[Sample]]:
     """Split the samples into those of which everything is known and those to look at."""
     marks = {s.path: stamp(listing.path(s)) for s in listing.samples}
     files = index.lookup(listing.path(s) for s in listing.samples)

@@ -41,6 +41,8 @@ class PixelNetwork(nn.Module):
         self.parts = nn.ModuleList(module for _, module in _pieces(network))
         self.part_names = [name for name, _ in _pieces(network)]
         self.cuts = list(cuts)
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(preprocessing.mean))
         self.register_buffer("std", torch.tensor(preprocessing.std))
 
@@ -53,7 +55,9 @@ class PixelNetwork(nn.Module):
         return tuple(seen[cut] for cut in self.cuts)
 
 
-def export_graph(network: nn.Module, preprocessing: Preprocessing, cuts: Sequence[str] | None = None) -> onnx.ModelProto:
+def export_graph(
+    network: nn.Module, preprocessing: Preprocessing, cuts: Sequence[str] | None = None
+) -> onnx.ModelProto:
     """Export a network for one resolution, with every cut as an output or only those named.
 
     Args:
@@ -91,7 +95,7 @@ def export_graph(network: nn.Module, preprocessing: Preprocessing, cuts: Sequenc
 
 
 def classifier_graph(network: nn.Module, preprocessing: Preprocessing) -> onnx.ModelProto:
-    """Export a whole network as a classifier: the outputs are `logits` and `feature_map` (the last cut before `features`)."""
+    """Export a whole network as a classifier: out come `logits` and `feature_map`, the last cut before `features`."""
     names = [name for name, _ in _pieces(network)]
     model = export_graph(network, preprocessing, [names[-3], names[-1]])
     name_outputs(model, {"logits": "logits", names[-3]: "feature_map"})

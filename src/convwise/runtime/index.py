@@ -78,8 +78,11 @@ class FileIndex:
         found: dict[str, Verdict] = {}
         for chunk in _chunks(sorted(set(hashes))):
             marks = ",".join("?" * len(chunk))
-            query = f"SELECT sha256, format, width, height, animated, problem FROM images WHERE sha256 IN ({marks}) AND rule = ?"
-            for sha256, image_format, width, height, animated, problem in self._connection.execute(query, [*chunk, rule()]):
+            columns = "sha256, format, width, height, animated, problem"
+            query = f"SELECT {columns} FROM images WHERE sha256 IN ({marks}) AND rule = ?"
+            for sha256, image_format, width, height, animated, problem in self._connection.execute(
+                query, [*chunk, rule()]
+            ):
                 found[sha256] = Verdict(sha256, image_format, width, height, bool(animated), problem)
         return found
 

@@ -17,7 +17,9 @@ def with_head(body: bytes, weight: NDArray[np.float32], bias: NDArray[np.float32
     model = onnx.load_model_from_string(body)
     graph = model.graph
     feature_map, features = (output.name for output in graph.output)
-    graph.initializer.extend([numpy_helper.from_array(weight, "head.weight"), numpy_helper.from_array(bias, "head.bias")])
+    graph.initializer.extend(
+        [numpy_helper.from_array(weight, "head.weight"), numpy_helper.from_array(bias, "head.bias")]
+    )
     inputs = [features, "head.weight", "head.bias"]
     graph.node.append(helper.make_node("Gemm", inputs, ["logits"], name="logits", transB=1))
     name_outputs(model, {"logits": "logits", feature_map: "feature_map"})

@@ -100,7 +100,7 @@ def train(
 def _train(
     network: nn.Module, recipe: Recipe, preprocessing: Preprocessing, fit: Images, choose: Images, track: Track
 ) -> Trained:
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)
     normalise = _normaliser(preprocessing)
     optimizer = torch.optim.SGD(
         network.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
@@ -122,7 +122,9 @@ def _train(
         if not math.isfinite(train_nll) or (recipe.time_limit and time.monotonic() - start > recipe.time_limit):
             break
     if not best:
-        raise DataError(f"training diverged in epoch 1: the loss is {history[0].train_nll}; look at the images with `convwise scan`")
+        raise DataError(
+            f"training diverged in epoch 1: the loss is {history[0].train_nll}; look at the images with `convwise scan`"
+        )
     network.load_state_dict(best)
     return Trained(network.eval(), best_probs, tuple(history))
 

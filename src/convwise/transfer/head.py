@@ -6,12 +6,13 @@ the curvature of the features, from one eigendecomposition, is the initial inver
 where the plain method takes hundreds.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..metrics import softmax
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -88,7 +89,7 @@ class Design:
         return Head(weight.astype(np.float32), (parameters[-1] - weight @ self.mean).astype(np.float32), converged)
 
     def precondition(self, gradient: Floats, l2: float) -> Floats:
-        """Multiply (F, r + 1, K) by an approximate inverse Hessian: 1 / (curvature / 4 + l2) in the features' own basis."""
+        """Multiply (F, r + 1, K) by about the inverse Hessian: 1 / (curvature / 4 + l2) in the features' own basis."""
         scale = (1 / (0.25 * self.curvature + l2)).astype(np.float32)[:, None]
         out = np.empty_like(gradient)
         if self.basis is None:
@@ -115,10 +116,8 @@ def fit_head(design: Design, labels: Ints, num_classes: int, l2: float, *, balan
     return design.head(parameters[0], converged)
 
 
-def choose_l2(
-    design: Design, labels: Ints, num_classes: int, fold_of: Sequence[int], *, balance: bool = False
-) -> Choice:
-    """Choose the strength by cross-validation: the lowest out-of-fold NLL, from strong to weak until it has risen twice.
+def choose_l2(design: Design, labels: Ints, num_classes: int, fold_of: Ints, *, balance: bool = False) -> Choice:
+    """Choose the strength with the lowest out-of-fold NLL, trying from strong to weak until it has risen twice.
 
     Args:
         design: the features of all rows; its standardisation sees every fold it learns from, but no label.
@@ -127,7 +126,7 @@ def choose_l2(
         fold_of: (n,) number of the fold that each row is left out of; a negative number is never left out.
         balance: weigh every class alike.
     """
-    folds = np.asarray(fold_of)
+    folds = fold_of
     names = np.unique(folds[folds >= 0])
     if len(np.unique(folds)) < 2:  # nothing to learn from when the one fold is left out
         return Choice(DEFAULT_L2, (), np.full((len(labels), num_classes), 1 / num_classes, np.float32))
@@ -156,17 +155,11 @@ def choose_l2(
     return Choice(min(path, key=lambda p: p[1])[0], tuple(path), best[1])
 
 
-def softmax(logits: Floats) -> Floats:
-    """(..., K) -> (..., K), rows sum to 1."""
-    exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(exp / exp.sum(axis=-1, keepdims=True), np.float32)
-
-
 def _sample_weights(labels: Ints, num_classes: int, balance: bool) -> Floats:
     """(n,) of mean 1."""
     counts = np.bincount(labels, minlength=num_classes)
     weights = 1 / counts[labels] if balance else np.ones(len(labels))
-    return (weights * len(labels) / weights.sum()).astype(np.float32)
+    return np.asarray(weights * len(labels) / weights.sum(), np.float32)
 
 
 def _loss(design: Design, labels: Ints, weights: Floats, l2: float, p: Floats) -> tuple[Doubles, Floats]:
@@ -191,7 +184,7 @@ def _loss(design: Design, labels: Ints, weights: Floats, l2: float, p: Floats) -
 
 def _dot(a: Floats, b: Floats) -> Doubles:
     """Inner product of (F, r + 1, K) a fold."""
-    return np.einsum("frk,frk->f", a, b, dtype=np.float64)
+    return np.asarray(np.einsum("frk,frk->f", a, b, dtype=np.float64))
 
 
 def _minimise(
