@@ -35,8 +35,8 @@ class Recipe:
     """
 
     epochs: int = 30
-    batch: int = 64
-    lr: float = 0.04
+    batch: int = 32
+    lr: float = 0.02
     momentum: float = 0.9
     weight_decay: float = 5e-4
     seed: int = 0
