@@ -150,7 +150,10 @@ class _Emitter(fx.Interpreter):
         return output
 
     def batch_norm(self, n: fx.Node, module: nn.BatchNorm2d) -> str:
-        """Fold into the convolution before: w' = w g and b' = (b - mean) g + bias, with g = weight / sqrt(var + eps)."""
+        """Fold into the convolution before it: w' = w g and b' = (b - mean) g + bias.
+
+        Here g = weight / sqrt(var + eps).
+        """
         source = self.source(n)
         alone = len(_input(n).users) == 1
         if source not in self.bare or not alone or module.running_mean is None or not module.affine:
