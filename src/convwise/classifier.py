@@ -159,7 +159,7 @@ class Classifier:
         try:
             pixels = self._pixels(image)
         except OSError as error:
-            return Prediction(path, error=f"cannot be read: {error.strerror}")
+            return Prediction(path, error=f"cannot be read: {error.strerror or error}")
         except decoding.UnreadableImageError as error:
             return Prediction(path, error=str(error))
         probs = self.probs(self.logits(pixels[None]))[0]
@@ -169,7 +169,7 @@ class Classifier:
 
     def _pixels(self, image: ImageInput) -> NDArray[np.uint8]:
         if isinstance(image, str | os.PathLike):
-            return decoding.decode(Path(image).read_bytes(), [self.preprocessing]).pixels[0]
+            return decoding.decode(decoding.read(image), [self.preprocessing]).pixels[0]
         if isinstance(image, np.ndarray):
             if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)):
                 shape = f"{image.dtype} {image.shape}"
@@ -222,16 +222,16 @@ def load(path: str | os.PathLike[str]) -> Classifier:
         DataError: nothing there, a file missing or changed, or made by a newer convwise.
     """
     folder = Path(path)
-    if (folder / "classifier" / "classifier.json").is_file():
+    if os.path.isfile(folder / "classifier" / "classifier.json"):
         folder = folder / "classifier"
     file = folder / "classifier.json"
-    if not file.is_file():
-        what = "has no classifier.json" if folder.is_dir() else "does not exist"
+    if not os.path.isfile(file):
+        what = "has no classifier.json" if os.path.isdir(folder) else "does not exist"
         raise DataError(f"classifier {str(path)!r} {what}; give the folder of a run, or its classifier folder")
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-        version, sha256 = record["schema_version"], record["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
+        version, sha256 = record["schema_version"], dict(record["sha256"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"classifier {str(file)!r} is damaged: {error}; restore the folder, or fit again") from error
     if version != SCHEMA_VERSION:
         raise DataError(

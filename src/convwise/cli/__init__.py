@@ -1,8 +1,10 @@
 """The command line: one small file per command; arguments in, library call, result out."""
 
+import io
 import os
 import sys
 import warnings
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: its threads must not spin while others work
 
@@ -36,20 +38,34 @@ def _version(version: bool = typer.Option(False, "--version", help="Print the ve
 def main() -> None:
     """Run the command line; an error that a user can cause becomes one line and its exit code."""
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what Pillow finds odd is in the results, file by file
+    _open_streams()
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except ConvwiseError as error:
         code = _fail(str(error), error.exit_code)
     except typer.Abort:
         code = _fail("interrupted; what was computed is kept, the same command goes on", 130)
     except BrokenPipeError:  # the reader of our output has gone, as with `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         code = 141
+    except OSError as error:
+        _drop_stdout()
+        where = f" {error.filename!r}" if error.filename else ""
+        code = _fail(f"the machine gave out: {error.strerror or error}{where}", 6)
     except Exception as error:
         if not hasattr(error, "exit_code") or not hasattr(error, "format_message"):
             raise
-        code = _fail(error.format_message(), 2)  # what typer says of a command line that it cannot read
+        code = _misused(error)
     sys.exit(code)
+
+
+def _misused(error: Any) -> int:
+    """Say what typer has against a command line."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(f"{error.format_message()}\n")
+        return 2
+    return _fail(error.format_message(), 2)
 
 
 def _fail(message: str, code: int) -> int:
@@ -57,3 +73,18 @@ def _fail(message: str, code: int) -> int:
 
     sys.stderr.write(f"convwise: {visible(message)}\n")
     return code
+
+
+def _open_streams() -> None:
+    """Make both streams exist and take any name, also where they are closed or not UTF-8."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (it stays open)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_stdout() -> None:
+    """Send what is still to be flushed at exit to nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

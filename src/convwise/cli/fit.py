@@ -50,7 +50,7 @@ def fit(
     options = Options(
         network=tuple(network or DEFAULT_NETWORKS), transfer=transfer, resolution=resolution, epochs=epochs,
         time_limit=time_limit, seed=seed, split_seed=split_seed, balance=balance, threads=threads,
-        max_macs=None if max_macs is None else int(max_macs), max_ms=max_ms, max_mb=max_mb,
+        max_macs=max_macs, max_ms=max_ms, max_mb=max_mb,
     )  # fmt: skip
     run = run_fit(
         data, options, out=out, resume=resume, overwrite=overwrite, command=command_line(), track=progress(quiet)

@@ -52,7 +52,7 @@ def interval(value: float, low: float, high: float) -> str:
 def cost_line(record: dict[str, Any]) -> str:
     """Print what a classifier costs."""
     params, macs = f"{record['params'] / 1e6:.2f} M params", f"{record['macs'] / 1e6:.1f} M MACs"
-    return f"{params}, {macs}, {record['latency_ms']:.1f} ms an image"
+    return f"{params}, {macs}, {record['latency_ms']:.3g} ms an image"
 
 
 def _finite(value: Any) -> Any:

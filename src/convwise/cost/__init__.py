@@ -1,7 +1,6 @@
-"""What a network costs, counted without running it."""
+"""What a network costs, counted exactly."""
 
-import copy
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from torch import nn
@@ -12,7 +11,7 @@ class CostReport(NamedTuple):
 
     Attributes:
         params: learnable numbers, buffers excluded.
-        macs: multiply-accumulates of convolutions and matrix products.
+        macs: multiply-accumulates of convolutions and linear layers.
         weight_bytes: of the learnable numbers, as stored.
     """
 
@@ -22,20 +21,36 @@ class CostReport(NamedTuple):
 
 
 def analyze(module: "nn.Module", input_shape: tuple[int, ...]) -> CostReport:
-    """Count a module on the meta device, in evaluation mode; the module itself stays as it is.
+    """Count a module during one forward pass of zeros; it comes back in the mode that it was in.
+
+    Each output of a convolution or linear layer takes as many multiply-accumulates as its filter has weights. Matrix
+    products outside such layers are not counted. No dispatch mode and no meta device is used: either would import
+    torch's compiler, more than a second for a pass of 30 milliseconds.
 
     Args:
-        module: any network.
+        module: any network on the CPU.
         input_shape: (C, H, W) of one image.
-
-    Source: torch.utils.flop_counter, which counts two operations a multiply-accumulate.
     """
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
+    from torch import nn
 
-    shadow = copy.deepcopy(module).to("meta").eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        shadow(torch.empty(1, *input_shape, device="meta"))
-    parameters = list(shadow.parameters())
+    macs = 0
+
+    def count(layer: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+        nonlocal macs
+        assert isinstance(layer.weight, torch.Tensor)
+        macs += output.numel() * layer.weight[0].numel()
+
+    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+    hooks = [layer.register_forward_hook(count) for layer in module.modules() if isinstance(layer, kinds)]
+    was_training = module.training
+    try:
+        with torch.no_grad():
+            module.eval()(torch.zeros(1, *input_shape))
+    finally:
+        module.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    parameters = list(module.parameters())
     weight_bytes = sum(p.numel() * p.element_size() for p in parameters)
-    return CostReport(sum(p.numel() for p in parameters), counter.get_total_flops() // 2, weight_bytes)
+    return CostReport(sum(p.numel() for p in parameters), macs, weight_bytes)

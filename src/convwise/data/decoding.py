@@ -9,6 +9,7 @@ or 1/8 by its own coefficients, and then always, so that one file gives the same
 import importlib.util
 import io
 import os
+import stat
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
@@ -56,6 +57,18 @@ class Decoded(NamedTuple):
 
     header: Header
     pixels: tuple[NDArray[np.uint8], ...]
+
+
+def read(path: str | os.PathLike[str]) -> bytes:
+    """Read a regular file; a pipe or a device, which may never end, is refused.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError("not a regular file")
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def decode(data: bytes, preprocessings: Sequence[Preprocessing]) -> Decoded:
@@ -163,13 +176,16 @@ def _orientation(image: Image.Image) -> object:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        levels = np.clip(np.asarray(image, np.int64), 0, 65535)
+        grey = ((levels * 255 + 32767) // 65535).astype(np.uint8)
+        if isinstance(transparent := image.info.get("transparency"), int):
+            grey[levels == transparent] = 255
+        return Image.fromarray(grey)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")
-    if image.mode.startswith("I"):
-        levels = np.clip(np.asarray(image, np.int64), 0, 65535)
-        return Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8))
     if image.mode == "F":
         raise UnreadableImageError("floating-point pixels, whose range is unknown")
     if image.mode in ("1", "L"):

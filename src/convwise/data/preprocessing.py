@@ -4,7 +4,7 @@ The rule that Python, ONNX Runtime and a browser can repeat to the level: an int
 antialiased resize on uint8. Normalisation, (pixel - mean) / std per channel, belongs to the network's graph.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -103,9 +103,13 @@ class Preprocessing:
         Raises:
             DataError: a field is missing or unknown, or the record was made for a newer decoder.
         """
+        if differing := record.keys() ^ {field.name for field in fields(cls)}:
+            raise DataError(
+                f"the preprocessing record cannot be read: missing or unknown {', '.join(sorted(differing))}"
+            )
         try:
             made = cls(**{**record, "mean": tuple(record["mean"]), "std": tuple(record["std"])})
-        except (TypeError, KeyError, UsageError) as error:
+        except (TypeError, UsageError) as error:
             raise DataError(f"the preprocessing record cannot be read: {error}") from error
         if made.decode_rule != DECODE_RULE:
             raise DataError(

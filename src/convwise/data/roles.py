@@ -111,19 +111,29 @@ def _key(sample: Sample) -> str:
 
 
 def _two_sides(samples: Sequence[Sample], share: float, salt: str) -> dict[str, bool]:
-    """Key -> whether it falls in the smaller side; a class short of one side gets the key nearest the border."""
+    """Key -> whether it falls in the smaller side.
+
+    A class that would get nothing there gives the key nearest the border, unless a class would then have nothing left
+    to learn from; a class that would have nothing to learn from takes one back.
+    """
     keys_of: dict[str, set[str]] = defaultdict(set)
     for sample in samples:
         keys_of[sample.label].add(_key(sample))
     place = {key: position(key, salt) for keys in keys_of.values() for key in keys}
     small = {key: where < share for key, where in place.items()}
-    for label in sorted(keys_of, key=natural_key):
-        keys = keys_of[label]
-        if len(keys) > 1 and len({small[key] for key in keys}) == 1:
-            nearest = min(keys, key=lambda key: (abs(place[key] - share), key))
-            small[nearest] = not small[nearest]
-        elif len(keys) == 1:
-            small[next(iter(keys))] = False  # the one image of a class is learnt from
+
+    def nearest(keys: Iterable[str]) -> str:
+        return min(keys, key=lambda key: (abs(place[key] - share), key))
+
+    classes = [keys_of[label] for label in sorted(keys_of, key=natural_key)]
+    for keys in classes:
+        if not any(small[key] for key in keys):
+            needed = {left[0] for of_class in classes if len(left := [k for k in of_class if not small[k]]) == 1}
+            if spare := keys - needed:
+                small[nearest(spare)] = True
+    for keys in classes:
+        if all(small[key] for key in keys):
+            small[nearest(keys)] = False
     return small
 
 

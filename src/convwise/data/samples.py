@@ -14,6 +14,7 @@ from pathlib import Path
 from ..errors import DataError
 from .decoding import FORMATS
 
+LOOP = "links that lead back to a folder above"
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -66,8 +67,8 @@ def list_folder(root: Path) -> Listing:
     Raises:
         DataError: no such folder, no image in it, or a mixture of split names and class names.
     """
-    if not root.is_dir():
-        what = "is a file, not a folder" if root.exists() else "does not exist"
+    if not os.path.isdir(root):  # Path.is_dir raises for a name that is too long
+        what = "is a file, not a folder" if os.path.exists(root) else "does not exist"
         raise DataError(f"data folder {str(root)!r} {what}; give a folder with one sub-folder of images a class")
     walk = _Walk()
     top = walk.folders(root, "loose files beside the class folders")
@@ -117,7 +118,12 @@ class _Walk:
     def collect(self, root: Path, relative: str, name: str, split: str | None) -> None:
         """Take every image file under one class folder."""
         before, label = len(self.samples), unicodedata.normalize("NFC", name)
-        pending = [(relative, frozenset({os.path.realpath(root), os.path.realpath(root / relative)}))]
+        start = root / relative
+        above = frozenset(os.path.realpath(folder) for folder in start.parents[: len(Path(relative).parts)])
+        if os.path.realpath(start) in above:
+            self.ignored[LOOP] += 1
+            return
+        pending = [(relative, above | {os.path.realpath(start)})]
         while pending:
             folder, above = pending.pop()
             for entry in _entries(root / folder):
@@ -127,7 +133,7 @@ class _Walk:
                 elif _is_folder(entry):
                     real = os.path.realpath(entry.path)
                     if real in above:
-                        self.ignored["links that lead back to a folder above"] += 1
+                        self.ignored[LOOP] += 1
                     else:
                         pending.append((path, above | {real}))
                 elif os.path.splitext(entry.name)[1].lower() in FORMATS:

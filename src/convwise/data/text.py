@@ -11,7 +11,7 @@ from typing import IO
 _HOSTILE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff]"
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\n", "\r")
 
 
 def visible(text: str) -> str:
@@ -23,7 +23,7 @@ def write_rows(file: IO[str], rows: Iterable[Sequence[object]]) -> None:
     """Write rows of CSV to an open file; None becomes an empty cell.
 
     Text that a spreadsheet would take for a formula (it begins with = + - @ or a control character) gets an
-    apostrophe before it; numbers stay.
+    apostrophe before it, and a carriage return becomes its escape; numbers stay.
     """
     csv.writer(file, lineterminator="\n").writerows([_safe(cell) for cell in row] for row in rows)
 
@@ -36,4 +36,6 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
 
 
 def _safe(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    if not isinstance(cell, str):
+        return cell
+    return ("'" if cell.startswith(_FORMULA) else "") + cell.replace("\r", "\\r")

@@ -50,7 +50,7 @@ def fit(
     """
     start = time.monotonic()
     options, root = options or Options(), Path(data)
-    target = Path(out) if out is not None else None
+    target = None if out is None else Path(os.path.relpath(out))
     if target is not None and (finished := check_free(target, resume=resume, overwrite=overwrite)):
         return finished
     listing = list_folder(root)
@@ -68,7 +68,8 @@ def fit(
 
 def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tuple[Outcome, tuple[Candidate, Fitted]]:
     """Gather what the candidates want, fit them, choose one and measure it once."""
-    candidates = _within_budget(make_candidates(options), len({s.label for s in listing.samples}), options)
+    classes = len({s.label for s in listing.samples})
+    candidates = _within_budget(make_candidates(options), classes, options, draft)
     gathered = gather(listing, [c.job() for c in candidates], threads=options.thread_count, track=track)
     gathered.check(listing)
     roles = assign(gathered.samples, options.split_seed)
@@ -136,7 +137,9 @@ def _score(probs: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[Inter
     return wilson(int((probs.argmax(axis=1) == labels).sum()), len(labels)), float(-np.log(picked).mean())
 
 
-def _within_budget(candidates: Sequence[Candidate], num_classes: int, options: Options) -> list[Candidate]:
+def _within_budget(
+    candidates: Sequence[Candidate], num_classes: int, options: Options, draft: Draft
+) -> list[Candidate]:
     """Keep the candidates that cost no more than asked.
 
     Raises:
@@ -151,9 +154,7 @@ def _within_budget(candidates: Sequence[Candidate], num_classes: int, options: O
         cost = candidate.cost(num_classes)
         costs = {"max-macs": float(cost.macs), "max-mb": cost.weight_bytes / 1e6}
         if options.max_ms is not None:
-            network = candidate.frozen()
-            pixels = np.zeros(candidate.preprocessing.shape, np.uint8)
-            costs["max-ms"] = measure_latency(network, pixels, threads=1).latency_ms
+            costs["max-ms"] = _speed_trial(candidate, draft)
         excess = [
             f"{costs[name]:.6g} for {name} {limit:.6g}"
             for name, limit in limits.items()
@@ -168,6 +169,16 @@ def _within_budget(candidates: Sequence[Candidate], num_classes: int, options: O
             f"no candidate fits the budget: {nearest}; raise it, lower --resolution, or name other networks"
         )
     return kept
+
+
+def _speed_trial(candidate: Candidate, draft: Draft) -> float:
+    """Milliseconds of a candidate, measured once a run."""
+    trials: dict[str, float] = draft.record.get("trials_ms", {})
+    if candidate.network not in trials:
+        pixels = np.zeros(candidate.preprocessing.shape, np.uint8)
+        trials[candidate.network] = measure_latency(candidate.frozen(), pixels, threads=1).latency_ms
+        draft.note("trials_ms", trials)
+    return trials[candidate.network]
 
 
 def _save(draft: Draft, outcome: Outcome, chosen: tuple[Candidate, Fitted], options: Options) -> Classifier:

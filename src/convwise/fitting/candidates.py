@@ -179,7 +179,7 @@ class HeadCandidate:
 
         last = self.body.last_layer
         state = self.body.weights() | {f"{last}.weight": weight, f"{last}.bias": bias}
-        return safetensors.numpy.save(state), with_head(self.body.graph(), weight, bias)
+        return safetensors.numpy.save(state), with_head(self.body.graph, weight, bias)
 
 
 class ScratchCandidate:

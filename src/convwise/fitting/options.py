@@ -1,5 +1,6 @@
 """What a run is: one frozen record, the source of the command's flags, of the Python call and of `run.json`."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -41,7 +42,7 @@ class Options:
     split_seed: int = 0
     balance: bool = False
     threads: int | None = None
-    max_macs: int | None = None
+    max_macs: float | None = None
     max_ms: float | None = None
     max_mb: float | None = None
 
@@ -59,8 +60,8 @@ class Options:
             raise one_of("transfer", self.transfer, TRANSFERS)
         for name in ("resolution", "epochs", "time_limit", "threads", "max_macs", "max_ms", "max_mb"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise UsageError(f"{name.replace('_', '-')} must be above 0, got {value}")
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise UsageError(f"{name.replace('_', '-')} must be a number above 0, got {value}")
         for name in ("seed", "split_seed"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name.replace('_', '-')} must be at least 0, got {getattr(self, name)}")

@@ -1,5 +1,6 @@
 """The folder of a run: begun aside, continued after an interruption, renamed when it is whole."""
 
+import itertools
 import json
 import os
 import shutil
@@ -12,7 +13,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..classifier import Classifier, load
-from ..errors import DataError, MachineError, UsageError
+from ..errors import BudgetError, DataError, MachineError, UsageError
+from ..runtime.cache import write_aside
 from .options import Options
 
 SCHEMA_VERSION = 1
@@ -66,10 +68,29 @@ class Run:
 
 
 class Draft:
-    """A run under way, in `<out>.partial`; what it has measured and chosen is in `run.json` at once."""
+    """A run under way, in `<out>.partial`, locked; what it has measured and chosen is in `run.json` at once."""
 
-    def __init__(self, out: Path, folder: Path, record: dict[str, Any]) -> None:
-        self.out, self.folder, self.record = out, folder, record
+    def __init__(self, out: Path) -> None:
+        """Lock the folder.
+
+        Raises:
+            Timeout: another process has it.
+        """
+        self.out, self.folder = out, out.with_name(out.name + ".partial")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.lock = FileLock(self.folder / "lock")
+        self.lock.acquire(timeout=0)
+        self.record = _read(self.folder)
+
+    def begin(self, record: dict[str, Any]) -> None:
+        """Empty the folder and begin anew."""
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != "lock":
+                path.unlink()
+        self.record = {"schema_version": SCHEMA_VERSION, **record}
+        self._write()
 
     def note(self, key: str, value: Any) -> None:
         """Keep something that was measured or chosen."""
@@ -79,58 +100,75 @@ class Draft:
     def finish(self, result: dict[str, Any]) -> Run:
         """Write the result and give the folder its name."""
         self.note("result", result)
+        self.lock.release()  # before the rename: Windows moves no folder that has an open file
         (self.folder / "lock").unlink(missing_ok=True)
         os.replace(self.folder, self.out)
         return Run(self.out, self.record)
 
+    def discard(self) -> None:
+        """Leave nothing behind of a run that cannot be."""
+        self.lock.release()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def _write(self) -> None:
-        aside = self.folder / ".run.json"
-        aside.write_text(json.dumps(self.record, indent=1), encoding="utf-8")
-        os.replace(aside, self.folder / "run.json")
+        write_aside(self.folder / "run.json", json.dumps(self.record, indent=1).encode())
 
 
 @contextmanager
 def open_draft(out: Path | None, data: Path, options: Options, *, overwrite: bool, command: str) -> Iterator[Draft]:
     """Begin a run, or go on with an interrupted one of the same options; one process at a time.
 
+    A run that fails by its data or budget leaves nothing; one that was interrupted, or for which the disk gave out,
+    stays to go on from.
+
     Raises:
-        UsageError: the folder is used, or holds an unfinished run of other options, or another process writes it.
+        UsageError: the folder holds an unfinished run of other options, or another process writes it.
         MachineError: the folder cannot be written.
     """
-    begun = {"data": str(data.absolute()), "options": options.to_json()}
     with run_errors():
-        for place in [out] if out else _numbered(Path("runs")):
-            folder = place.with_name(place.name + ".partial")
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / "lock")
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                if out:
-                    raise UsageError(
-                        f"output folder {str(out)!r} is being written by another convwise; "
-                        "wait, or choose another --out"
-                    ) from None
-                continue
-            try:
-                record = _unfinished(folder)
-                changed = _change(record, data, options)
-                if changed and not overwrite:
-                    if not out:
-                        continue
-                    raise UsageError(
-                        f"output folder {str(out)!r} holds an unfinished run with {changed}; "
-                        "give the same options to go on with it, --overwrite to begin anew, or another --out"
-                    )
-                draft = Draft(place, folder, record if record and not changed else {})
-                if not draft.record:
-                    _empty(folder)
-                    draft.record = {"schema_version": SCHEMA_VERSION, "command": command, **begun}
-                    draft._write()
-                yield draft
-                return
-            finally:
-                lock.release()
+        draft = _named(out, data, options, overwrite) if out else _numbered(data, options)
+        if not draft.record or _change(draft.record, data, options):
+            draft.begin({"command": command, "data": str(data.absolute()), "options": options.to_json()})
+    try:
+        yield draft
+    except (DataError, BudgetError, UsageError):
+        draft.discard()
+        raise
+    finally:
+        draft.lock.release()
+
+
+def _named(out: Path, data: Path, options: Options, overwrite: bool) -> Draft:
+    try:
+        draft = Draft(out)
+    except Timeout:
+        raise UsageError(
+            f"output folder {str(out)!r} is being written by another convwise; wait, or choose another --out"
+        ) from None
+    changed = _change(draft.record, data, options)
+    if changed and not overwrite:
+        draft.lock.release()
+        raise UsageError(
+            f"output folder {str(out)!r} holds an unfinished run with {changed}; "
+            "give the same options to go on with it, --overwrite to begin anew, or another --out"
+        )
+    return draft
+
+
+def _numbered(data: Path, options: Options) -> Draft:
+    """The first free `runs/<n>`, or the first unfinished one that is this very run."""
+    for number in itertools.count(1):
+        out = Path("runs", str(number))
+        if out.exists():
+            continue
+        try:
+            draft = Draft(out)
+        except Timeout:
+            continue
+        if not _change(draft.record, data, options):
+            return draft
+        draft.lock.release()
+    raise AssertionError
 
 
 @contextmanager
@@ -145,7 +183,7 @@ def run_errors() -> Iterator[None]:
     except OSError as error:
         where = f" {str(error.filename)!r}" if error.filename else ""
         raise MachineError(
-            f"the run could not be written{where}: {error.strerror}; computed features are kept in the cache. "
+            f"the run could not be written{where}: {error.strerror or error}; computed features are kept in the cache. "
             "Free some space or choose another --out, and repeat the command"
         ) from error
 
@@ -156,8 +194,10 @@ def check_free(out: Path, *, resume: bool, overwrite: bool) -> Run | None:
     Raises:
         UsageError: the folder is used.
     """
-    if not out.exists():
+    if not os.path.exists(out):  # Path.exists raises for a name that is too long
         return None
+    if not out.is_dir():
+        raise UsageError(f"output folder {str(out)!r} is a file; choose another --out")
     finished = (out / "run.json").is_file()
     if resume and finished:
         return Run.read(out)
@@ -180,15 +220,8 @@ def remove_finished(out: Path) -> None:
         shutil.rmtree(out)
 
 
-def _numbered(runs: Path) -> Iterator[Path]:
-    number = 1
-    while True:
-        if not (runs / str(number)).exists():
-            yield runs / str(number)
-        number += 1
-
-
-def _unfinished(folder: Path) -> dict[str, Any]:
+def _read(folder: Path) -> dict[str, Any]:
+    """What an interrupted run has noted; empty when there is none."""
     try:
         record: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -203,11 +236,3 @@ def _change(record: dict[str, Any], data: Path, options: Options) -> str:
     if record.get("data") != str(data.absolute()):
         return f"data {record.get('data')!r}"
     return options.difference(record.get("options", {}))
-
-
-def _empty(folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name != "lock":
-            path.unlink()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__, report
-from ..data.decoding import UnreadableImageError, thumbnail
+from ..data.decoding import UnreadableImageError, read, thumbnail
 from ..data.text import write_csv
 from ..runtime.latency import device
 from .outcome import Outcome
@@ -188,7 +188,7 @@ def _mistakes(outcome: Outcome) -> tuple[report.Mistake, ...]:
     for i in worst:
         sample = outcome.measured[i]
         try:
-            picture = thumbnail(outcome.listing.path(sample).read_bytes(), THUMBNAIL)
+            picture = thumbnail(read(outcome.listing.path(sample)), THUMBNAIL)
         except (OSError, UnreadableImageError):  # the file went away since it was read: the row stays, without picture
             picture = None
         p = outcome.probs[i]

@@ -7,13 +7,14 @@ damage it. Everything here may be deleted at any time.
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def cache_limit() -> int:
         limit = float(text)
     except ValueError:
         limit = 0.0
-    if not limit > 0:
+    if not (limit > 0 and math.isfinite(limit)):
         raise UsageError(f"CONVWISE_CACHE_GB must be a number of gigabytes above 0, got {text!r}")
     return int(limit * 1e9)
 
@@ -66,7 +67,8 @@ def disk_errors(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise MachineError(
-            f"{what} could not be written in {str(cache_dir())!r}: {error.strerror}; what was finished is kept. "
+            f"{what} could not be written in {str(cache_dir())!r}: {error.strerror or error}; what was finished is "
+            "kept. "
             "Free some space (`convwise cache --clear`), or set CONVWISE_CACHE to another disk, and repeat the command"
         ) from error
 
@@ -84,6 +86,12 @@ def write_aside(path: Path, data: bytes) -> None:
     except BaseException:
         Path(aside).unlink(missing_ok=True)
         raise
+
+
+def touch(folder: Path) -> None:
+    """Mark an entry as used now; the least recently used one goes first."""
+    with suppress(OSError):  # a cache that others own can be read all the same
+        os.utime(folder)
 
 
 class Rows:
@@ -104,7 +112,7 @@ class Rows:
         if self.folder.is_dir():
             for segment in sorted(self.folder.glob("*.npz")):
                 self._index(segment)
-            os.utime(self.folder)  # the least recently used entry goes first
+            touch(self.folder)
 
     @property
     def row_bytes(self) -> int:
@@ -199,15 +207,15 @@ class Rows:
         self._place = {content: place for content, place in self._place.items() if place[0] != segment}
 
 
-def make_room(keep: Path | None = None) -> None:
-    """Delete the least recently used entries until the cache is within its limit; `keep` stays."""
+def make_room(keep: Collection[Path]) -> None:
+    """Delete the least recently used entries until the cache is within its limit; the folders in `keep` stay."""
     limit = cache_limit()
     entries = sorted((used, size, folder) for folder, size, used in _entries())
     total = sum(size for _, size, _ in entries)
     for _, size, folder in entries:
         if total <= limit:
             break
-        if folder != keep:
+        if folder not in keep:
             shutil.rmtree(folder, ignore_errors=True)  # on Windows a file in use stays; the next run tries again
             total -= size
 
@@ -223,11 +231,21 @@ def cache_usage() -> dict[str, int]:
 
 
 def clear_cache() -> None:
-    """Delete everything that convwise keeps in its cache folder, and nothing else that may lie there."""
-    for name in ("rows", "graphs"):
-        shutil.rmtree(cache_dir() / name, ignore_errors=True)
-    for path in cache_dir().glob("index.sqlite*"):
-        path.unlink(missing_ok=True)
+    """Delete everything that convwise keeps in its cache folder, and nothing else that may lie there.
+
+    Raises:
+        MachineError: a file cannot be deleted.
+    """
+    try:
+        for name in ("rows", "graphs"):
+            if (cache_dir() / name).exists():
+                shutil.rmtree(cache_dir() / name)
+        for path in cache_dir().glob("index.sqlite*"):
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise MachineError(
+            f"the cache in {str(cache_dir())!r} could not be cleared: {error.strerror or error}"
+        ) from error
 
 
 def _entries() -> list[tuple[Path, int, float]]:

@@ -62,6 +62,7 @@ class Emission:
         emitter.write_convolutions()
         if emitter.result == source:
             self.node("Identity", [source], name)
+            return value
         for node in self.nodes[before:]:
             for names in (node.input, node.output):
                 names[:] = [name if n == emitter.result else n for n in names]
@@ -72,7 +73,12 @@ class _Emitter(fx.Interpreter):
     """Runs one part on an example and appends, call by call, the operator that does the same."""
 
     def __init__(self, emission: Emission, prefix: str, module: nn.Module, source: str) -> None:
-        super().__init__(fx.GraphModule(module, _Tracer().trace(module)))
+        try:
+            root = nn.Sequential(module)  # traced as the root, a bare layer would fall apart into its operations
+            graph = _Tracer().trace(root)
+        except Exception as error:  # data-dependent control flow and the like: torch.onnx may know how
+            raise UnsupportedLayerError(f"{type(module).__name__} cannot be traced: {error}") from error
+        super().__init__(fx.GraphModule(root, graph))
         self.emission, self.prefix, self.input = emission, prefix, source
         self.result = source
         self.names: dict[str, str] = {}  # fx node -> ONNX value
@@ -108,8 +114,8 @@ class _Emitter(fx.Interpreter):
             raise UnsupportedLayerError(str(n.target))
         inputs = [self.names[a.name] for a in n.args if isinstance(a, fx.Node)]
         if kind in ("Add", "Mul"):
-            if len(inputs) != 2:
-                raise UnsupportedLayerError(f"{n.target} with a constant")
+            if len(inputs) != 2 or n.kwargs:
+                raise UnsupportedLayerError(f"{n.target} with a constant or {n.kwargs}")
             self.names[n.name] = self.node(n, kind, inputs)
         elif kind == "Flatten" and [*n.args[1:], *n.kwargs.values()] == [1]:
             self.names[n.name] = self.node(n, kind, inputs, axis=1)

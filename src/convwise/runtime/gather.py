@@ -24,6 +24,7 @@ from .index import FileIndex, Stamp, Verdict, stamp
 from .session import FrozenNetwork
 
 T = TypeVar("T")
+ATTEMPTS = 4  # to have all rows at once, while other processes may delete some
 Array = NDArray[Any]
 
 
@@ -123,33 +124,34 @@ def gather(listing: Listing, jobs: Sequence[Job], *, threads: int, track: Track 
     Raises:
         MachineError: the disk gave out; rows written before stay.
     """
+    make_room([job.rows.folder for job in jobs])
+    computed, rows = 0, []
     with FileIndex() as index:
         verdicts, missing = _known(listing, jobs, index)
-        computed = len(missing)
-        while missing:
-            verdicts.update(_look_at(listing, missing, jobs, index, threads, track))
+        for _ in range(ATTEMPTS):
+            if missing:
+                computed += len(missing)
+                verdicts.update(_look_at(listing, missing, jobs, index, threads, track))
             usable = [s for s in listing.samples if not verdicts[s.path].problem]
             contents = [bytes.fromhex(verdicts[s.path].sha256) for s in usable]
-            missing = []  # rows that another process has deleted in the meantime are computed again
-            for job in jobs:
-                missing += [s for s, content in zip(usable, contents, strict=True) if content not in job.rows]
-    usable = [s for s in listing.samples if not verdicts[s.path].problem]
-    skipped = {s.path: verdicts[s.path].problem for s in listing.samples if verdicts[s.path].problem}
-    contents = [bytes.fromhex(verdicts[s.path].sha256) for s in usable]
+            found = [job.rows.read(contents) for job in jobs]
+            gone = {content for _, absent in found for content in absent}  # deleted or damaged by others meanwhile
+            missing = [s for s, content in zip(usable, contents, strict=True) if content in gone]
+            if not missing:
+                rows = [array for array, _ in found]
+                break
+        else:
+            raise MachineError(
+                f"{len(missing)} cached rows vanish as fast as they are computed; "
+                "is another process clearing the cache, or is CONVWISE_CACHE_GB too small?"
+            )
     return Gathered(
         tuple(replace(s, sha256=verdicts[s.path].sha256) for s in usable),
         tuple(verdicts[s.path] for s in usable),
-        skipped,
-        tuple(_read(job, contents) for job in jobs),
+        {s.path: verdicts[s.path].problem for s in listing.samples if verdicts[s.path].problem},
+        tuple(rows),
         computed,
     )
-
-
-def _read(job: Job, contents: list[bytes]) -> Array:
-    rows, missing = job.rows.read(contents)
-    if missing:
-        raise DataError(f"{len(missing)} cached {job.name} were damaged or deleted during the run; repeat the command")
-    return rows
 
 
 def _known(listing: Listing, jobs: Sequence[Job], index: FileIndex) -> tuple[dict[str, Verdict], list[Sample]]:
@@ -177,8 +179,6 @@ def _look_at(
     listing: Listing, samples: Sequence[Sample], jobs: Sequence[Job], index: FileIndex, threads: int, track: Track
 ) -> dict[str, Verdict]:
     """Look at the files in threads; keep rows and verdicts as they come."""
-    for job in jobs:
-        make_room(keep=job.rows.folder)
 
     def look(sample: Sample) -> _Look:
         return _look(listing, sample, jobs)
@@ -216,9 +216,9 @@ def _look(listing: Listing, sample: Sample, jobs: Sequence[Job]) -> _Look:
     path = listing.path(sample)
     mark = stamp(path)
     try:
-        data = path.read_bytes()
+        data = decoding.read(path)
     except OSError as error:
-        return _Look(mark, Verdict("", problem=f"cannot be read: {error.strerror}"))
+        return _Look(mark, Verdict("", problem=f"cannot be read: {error.strerror or error}"))
     digest = hashlib.sha256(data)
     wanted = [job for job in jobs if digest.digest() not in job.rows]
     try:

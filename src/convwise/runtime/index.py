@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
 
@@ -49,76 +49,101 @@ def stamp(path: Path) -> Stamp | None:
 
 
 class FileIndex:
-    """The index on disk; used from one thread, by any number of processes."""
+    """The index on disk; used from one thread, by any number of processes.
+
+    It only saves time: where it is damaged it begins anew.
+    """
 
     def __init__(self) -> None:
         with disk_errors("the file index"):
             cache_dir().mkdir(parents=True, exist_ok=True)
         self._path = cache_dir() / "index.sqlite"
-        self._connection = self._open()
+        self._connection: sqlite3.Connection | None = None
+        self._run(lambda _: None)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.close()
+        self._close()
 
     def lookup(self, paths: Iterable[Path]) -> dict[Path, tuple[Stamp, str]]:
-        """Stamp and hash of the paths that are known."""
+        """Stamp and hash of the paths that are known.
+
+        Raises:
+            MachineError: the disk fails, as in every method here.
+        """
         wanted = {os.fsencode(os.path.abspath(path)): path for path in paths}
-        found: dict[Path, tuple[Stamp, str]] = {}
-        for chunk in _chunks(list(wanted)):
-            query = f"SELECT path, size, mtime_ns, sha256 FROM files WHERE path IN ({','.join('?' * len(chunk))})"
-            for path, size, mtime_ns, sha256 in self._connection.execute(query, chunk):
-                found[wanted[path]] = Stamp(size, mtime_ns), sha256
-        return found
+
+        def read(connection: sqlite3.Connection) -> dict[Path, tuple[Stamp, str]]:
+            found = {}
+            for chunk in _chunks(list(wanted)):
+                query = f"SELECT path, size, mtime_ns, sha256 FROM files WHERE path IN ({','.join('?' * len(chunk))})"
+                for path, size, mtime_ns, sha256 in connection.execute(query, chunk):
+                    found[wanted[path]] = Stamp(size, mtime_ns), sha256
+            return found
+
+        return self._run(read)
 
     def verdicts(self, hashes: Iterable[str]) -> dict[str, Verdict]:
         """Verdicts of the contents that were decoded before, by the decoders of today."""
-        found: dict[str, Verdict] = {}
-        for chunk in _chunks(sorted(set(hashes))):
-            marks = ",".join("?" * len(chunk))
-            columns = "sha256, format, width, height, animated, problem"
-            query = f"SELECT {columns} FROM images WHERE sha256 IN ({marks}) AND rule = ?"
-            for sha256, image_format, width, height, animated, problem in self._connection.execute(
-                query, [*chunk, rule()]
-            ):
-                found[sha256] = Verdict(sha256, image_format, width, height, bool(animated), problem)
-        return found
+        wanted = sorted(set(hashes))
+
+        def read(connection: sqlite3.Connection) -> dict[str, Verdict]:
+            found = {}
+            for chunk in _chunks(wanted):
+                columns, marks = ", ".join(Verdict._fields), ",".join("?" * len(chunk))
+                query = f"SELECT {columns} FROM images WHERE sha256 IN ({marks}) AND rule = ?"
+                for sha256, image_format, width, height, animated, problem in connection.execute(
+                    query, [*chunk, rule()]
+                ):
+                    found[sha256] = Verdict(sha256, image_format, width, height, bool(animated), problem)
+            return found
+
+        return self._run(read)
 
     def add(self, entries: Iterable[tuple[Path, Stamp, Verdict]]) -> None:
-        """Remember files and what was found in them.
-
-        Raises:
-            MachineError: the disk is full or fails; everything written before is kept.
-        """
+        """Remember files and what was found in them; what was written before is kept whatever happens."""
         files, images = [], []
         for path, mark, verdict in entries:
             files.append((os.fsencode(os.path.abspath(path)), *mark, verdict.sha256))
             images.append((verdict.sha256, rule(), *verdict[1:]))
+
+        def write(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", files)
+                connection.executemany("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", images)
+
+        self._run(write)
+
+    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something with the connection; once more on a new file when this one is damaged."""
         try:
-            with self._connection:
-                self._connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", files)
-                self._connection.executemany("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", images)
+            return work(self._open())
         except sqlite3.OperationalError as error:
+            raise _machine_error(error) from error
+        except sqlite3.DatabaseError:
+            self._close()
+            with disk_errors("the file index"):
+                self._path.unlink()
+        try:
+            return work(self._open())
+        except sqlite3.DatabaseError as error:
             raise _machine_error(error) from error
 
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=60)
-        try:
-            connection.executescript(SCHEMA)
-        except sqlite3.OperationalError as error:
-            connection.close()
-            raise _machine_error(error) from error
-        except sqlite3.DatabaseError:  # damaged: it only saves time, so begin a new one
-            connection.close()
-            self._path.unlink()
-            connection = sqlite3.connect(self._path, timeout=60)
-            connection.executescript(SCHEMA)
-        return connection
+        if self._connection is None:
+            self._connection = sqlite3.connect(self._path, timeout=60)
+            self._connection.executescript(SCHEMA)
+        return self._connection
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
-def _machine_error(error: sqlite3.OperationalError) -> MachineError:
+def _machine_error(error: sqlite3.DatabaseError) -> MachineError:
     return MachineError(
         f"the file index in {str(cache_dir())!r} could not be written: {error}; what was finished is kept. "
         "Free some space (`convwise cache --clear`), or set CONVWISE_CACHE to another disk, and repeat the command"

@@ -11,7 +11,7 @@ from .session import FrozenNetwork
 
 
 class Latency(NamedTuple):
-    """One image a call, uint8 pixels to logits; decoding not included."""
+    """One image a call, uint8 pixels to the graph's outputs; decoding not included."""
 
     latency_ms: float  # median
     latency_p95_ms: float
@@ -27,7 +27,7 @@ def measure_latency(
     seconds = []
     for _ in range(warm_up + n):
         start = time.perf_counter()
-        network.run(pixels[None], ["logits"])
+        network.run(pixels[None], network.outputs)
         seconds.append(time.perf_counter() - start)
     median, p95 = np.percentile(np.array(seconds[warm_up:]) * 1000, [50, 95])
     return Latency(round(float(median), 3), round(float(p95), 3), n, threads, device())

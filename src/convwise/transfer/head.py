@@ -110,7 +110,7 @@ def fit_head(design: Design, labels: Ints, num_classes: int, l2: float, *, balan
         l2: strength of the penalty on the weights, in units of the mean NLL.
         balance: weigh every class alike, whatever its number of images.
     """
-    weights = np.where(design.learn, _sample_weights(labels, num_classes, balance), 0)[None]
+    weights = _sample_weights(labels, design.learn, balance)[None]
     start = np.zeros((1, design.x.shape[1] + 1, num_classes), np.float32)
     parameters, converged = _minimise(design, labels, weights, l2, start, GAP)
     return design.head(parameters[0], converged)
@@ -130,9 +130,8 @@ def choose_l2(design: Design, labels: Ints, num_classes: int, fold_of: Ints, *, 
     names = np.unique(folds[folds >= 0])
     if len(np.unique(folds)) < 2:  # nothing to learn from when the one fold is left out
         return Choice(DEFAULT_L2, (), np.full((len(labels), num_classes), 1 / num_classes, np.float32))
-    weights = _sample_weights(labels, num_classes, balance)
-    fold_weights = np.stack([np.where(folds == name, 0, weights) for name in names]).astype(np.float32)
-    left_out = folds >= 0
+    fold_weights = np.stack([_sample_weights(labels, folds != name, balance) for name in names])
+    score_weights = _sample_weights(labels, folds >= 0, balance)
     starts = np.zeros((len(names), design.x.shape[1] + 1, num_classes), np.float32)
     path: list[tuple[float, float]] = []
     best: tuple[float, Floats] | None = None
@@ -146,7 +145,7 @@ def choose_l2(design: Design, labels: Ints, num_classes: int, fold_of: Ints, *, 
             rows = folds == name
             probs[rows] = softmax(design.x[rows] @ starts[k, :-1] + starts[k, -1])
         nll = -np.log(np.maximum(probs[np.arange(len(labels)), labels], 1e-12))
-        path.append((l2, float(np.average(nll[left_out], weights=weights[left_out]))))
+        path.append((l2, float(np.average(nll, weights=score_weights))))
         if best is None or path[-1][1] < best[0]:
             best = path[-1][1], probs
         elif len(path) >= 3 and path[-1][1] > path[-2][1] > best[0]:
@@ -155,11 +154,12 @@ def choose_l2(design: Design, labels: Ints, num_classes: int, fold_of: Ints, *, 
     return Choice(min(path, key=lambda p: p[1])[0], tuple(path), best[1])
 
 
-def _sample_weights(labels: Ints, num_classes: int, balance: bool) -> Floats:
-    """(n,) of mean 1."""
-    counts = np.bincount(labels, minlength=num_classes)
-    weights = 1 / counts[labels] if balance else np.ones(len(labels))
-    return np.asarray(weights * len(labels) / weights.sum(), np.float32)
+def _sample_weights(labels: Ints, rows: NDArray[np.bool_], balance: bool) -> Floats:
+    """(n,), 0 outside `rows`; inside alike, or with `balance` alike for every class."""
+    weights = rows.astype(np.float32)
+    if balance:
+        weights[rows] /= np.bincount(labels[rows])[labels[rows]]
+    return weights
 
 
 def _loss(design: Design, labels: Ints, weights: Floats, l2: float, p: Floats) -> tuple[Doubles, Floats]:
