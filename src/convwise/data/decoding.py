@@ -33,8 +33,8 @@ FORMATS = {
     ".bmp": ("BMP",),
     ".gif": ("GIF",),
 }
-# Pillow tries no other decoder; MPO comes with JPEG
-READABLE = tuple({name: None for names in FORMATS.values() for name in names if name != "MPO"})
+# Pillow tries these in this order; the first four it has loaded anyway, and MPO comes with JPEG.
+READABLE = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
 NEEDS_HEIC = "HEIC needs an extra: pip install 'convwise[heic]'"
 ORIENTATION = 0x0112
 
@@ -130,30 +130,35 @@ def thumbnail(data: bytes, side: int) -> bytes:
 @cache
 def rule() -> str:
     """Name of everything that decides the pixels of a file: our rule and the decoders installed here."""
-    return f"{DECODE_RULE}/pillow-{PIL.__version__}/heic-{_register_heic()}"
+    return f"{DECODE_RULE}/pillow-{PIL.__version__}/heic-{_has_heic()}"
+
+
+def _has_heic() -> bool:
+    return importlib.util.find_spec("pi_heif") is not None
 
 
 @cache
-def _register_heic() -> bool:
-    if importlib.util.find_spec("pi_heif") is None:
-        return False
+def _register_heic() -> None:
     import pi_heif
 
     pi_heif.register_heif_opener()
-    return True
 
 
 def _open(data: bytes) -> Image.Image:
     """Read the header only."""
     if not data:
         raise UnreadableImageError("zero bytes")
-    if _is_heic(data) and not _register_heic():
+    if not _is_heic(data):
+        return Image.open(io.BytesIO(data), formats=READABLE)
+    if not _has_heic():
         raise UnreadableImageError(NEEDS_HEIC)
-    return Image.open(io.BytesIO(data), formats=[name for name in READABLE if name != "HEIF" or _register_heic()])
+    _register_heic()
+    return Image.open(io.BytesIO(data), formats=("HEIF", "AVIF"))
 
 
 def _is_heic(data: bytes) -> bool:
-    return data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1")
+    brands = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1")
+    return data[4:8] == b"ftyp" and data[8:12] in brands and b"avif" not in data[12:64]
 
 
 def _is_animated(image: Image.Image) -> bool:

@@ -111,11 +111,11 @@ def _emit(network: nn.Module, preprocessing: Preprocessing, cuts: Sequence[str])
     emission.node("Sub", ["levels", mean], "centred")
     emission.node("Div", ["centred", std], "normalised")
     emission.node("Transpose", ["normalised"], "input", perm=[0, 3, 1, 2])
-    source, value = "input", torch.zeros(1, preprocessing.channels, *preprocessing.shape[:2])
+    value, names = torch.zeros(1, preprocessing.channels, *preprocessing.shape[:2]), ["input"]
     for name, module in _pieces(network):
-        value = emission.part(name, module, source, value)
-        source = name
-        if set(cuts) <= {n.name for n in emission.nodes} | {o for n in emission.nodes for o in n.output}:
+        value = emission.part(name, module, names[-1], value)
+        names.append(name)
+        if set(cuts) <= set(names):
             break  # nothing behind the last cut is wanted
     graph = helper.make_graph(
         emission.nodes,
