@@ -13,6 +13,7 @@ import typer
 from ..errors import ConvwiseError
 from . import cache, demo, evaluate, fit, predict, scan
 
+INTERRUPTED = 130
 app = typer.Typer(
     name="convwise",
     help="A folder of labelled images in, a proven image classifier out.",
@@ -42,13 +43,15 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
+        if code == INTERRUPTED:  # typer has taken the KeyboardInterrupt
+            _fail("interrupted; what was computed is kept, the same command goes on", INTERRUPTED)
     except ConvwiseError as error:
         code = _fail(str(error), error.exit_code)
-    except typer.Abort:
-        code = _fail("interrupted; what was computed is kept, the same command goes on", 130)
     except BrokenPipeError:  # the reader of our output has gone, as with `| head`
         _drop_stdout()
         code = 141
+    except MemoryError:
+        code = _fail("the machine gave out: not enough memory; what was computed is kept, try --threads 1", 6)
     except OSError as error:
         _drop_stdout()
         where = f" {error.filename!r}" if error.filename else ""

@@ -1,5 +1,6 @@
 """What a network costs, counted exactly."""
 
+import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class CostReport(NamedTuple):
 
 
 def analyze(module: "nn.Module", input_shape: tuple[int, ...]) -> CostReport:
-    """Count a module during one forward pass of zeros; it comes back in the mode that it was in.
+    """Count a module during one forward pass of zeros, in evaluation mode, on a copy.
 
     Each output of a convolution or linear layer takes as many multiply-accumulates as its filter has weights. Matrix
     products outside such layers are not counted. No dispatch mode and no meta device is used: either would import
@@ -42,15 +43,12 @@ def analyze(module: "nn.Module", input_shape: tuple[int, ...]) -> CostReport:
         macs += output.numel() * layer.weight[0].numel()
 
     kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
-    hooks = [layer.register_forward_hook(count) for layer in module.modules() if isinstance(layer, kinds)]
-    was_training = module.training
-    try:
-        with torch.no_grad():
-            module.eval()(torch.zeros(1, *input_shape))
-    finally:
-        module.train(was_training)
-        for hook in hooks:
-            hook.remove()
+    copied = copy.deepcopy(module).eval()
+    for layer in copied.modules():
+        if isinstance(layer, kinds):
+            layer.register_forward_hook(count)
+    with torch.no_grad():
+        copied(torch.zeros(1, *input_shape))
     parameters = list(module.parameters())
     weight_bytes = sum(p.numel() * p.element_size() for p in parameters)
     return CostReport(sum(p.numel() for p in parameters), macs, weight_bytes)

@@ -144,6 +144,8 @@ class HeadCandidate:
         from threadpoolctl import threadpool_limits
 
         start = time.monotonic()
+        if not np.isfinite(rows).all():
+            raise DataError("cached features are damaged (not finite); clear them with `convwise cache --clear`")
         with threadpool_limits(threads):
             return self._fit(rows, task, start)
 
@@ -156,7 +158,7 @@ class HeadCandidate:
         choice = choose_l2(design, labels, task.num_classes, fold_of[used], balance=task.balance)
         head = fit_head(design, labels, task.num_classes, choice.l2, balance=task.balance)
         if not head.converged:
-            raise DataError("the softmax layer did not converge; the features are damaged: `convwise cache --clear`")
+            raise DataError("the softmax layer did not converge; try another --resolution, or `convwise scan`")
         count = len(np.unique(task.folds[task.folds >= 0]))
         right = int((choice.probs.argmax(axis=1) == labels).sum())
         judge = "the `val` split" if by_val else f"{count}-fold cross-validation inside `train`"

@@ -12,7 +12,6 @@ import os
 import shutil
 import tempfile
 import time
-import zipfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -196,10 +195,12 @@ class Rows:
 
     def _load(self, segment: Path, name: str) -> Array | None:
         try:
-            with np.load(segment, allow_pickle=False) as file:
-                array: Array = file[name]  # zipfile checks the CRC
+            with segment.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                array: Array = arrays[name]  # zipfile checks the CRC
                 return array
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
+        except MemoryError:
+            raise
+        except Exception:  # a damaged archive raises what it likes; the rows are computed again
             return None
 
     def _forget(self, segment: Path) -> None:

@@ -4,6 +4,7 @@ Direct emission (emit.py) where every layer kind is known: a tenth of a second, 
 layers goes through torch.onnx, several seconds. Either way the graph is run beside eager torch before it is handed out.
 """
 
+import copy
 import warnings
 from collections.abc import Sequence
 
@@ -77,19 +78,15 @@ def export_graph(
     for cut in cuts:
         if cut not in names:
             raise UsageError(f"cut must be one of {', '.join(names)}, got {cut!r}")
-    was_training = network.training
-    network.eval()
-    try:
-        pixels = np.random.default_rng(0).integers(0, 256, (1, *preprocessing.shape), np.uint8)
-        with torch.no_grad():
-            wrapped = PixelNetwork(network, preprocessing, cuts).eval()
-            expected = wrapped(torch.from_numpy(pixels))
-            try:
-                model = _emit(network, preprocessing, cuts)
-            except UnsupportedLayerError:
-                model = _torch_onnx(wrapped, torch.from_numpy(pixels))
-    finally:
-        network.train(was_training)
+    network = copy.deepcopy(network).eval()  # whatever mode each part of the original is in, it stays
+    pixels = np.random.default_rng(0).integers(0, 256, (1, *preprocessing.shape), np.uint8)
+    with torch.no_grad():
+        wrapped = PixelNetwork(network, preprocessing, cuts).eval()
+        expected = wrapped(torch.from_numpy(pixels))
+        try:
+            model = _emit(network, preprocessing, cuts)
+        except UnsupportedLayerError:
+            model = _torch_onnx(wrapped, torch.from_numpy(pixels))
     _hold_to_eager(model, pixels, dict(zip(cuts, (e.numpy() for e in expected), strict=True)))
     return model
 
@@ -112,16 +109,18 @@ def _emit(network: nn.Module, preprocessing: Preprocessing, cuts: Sequence[str])
     emission.node("Div", ["centred", std], "normalised")
     emission.node("Transpose", ["normalised"], "input", perm=[0, 3, 1, 2])
     value, names = torch.zeros(1, preprocessing.channels, *preprocessing.shape[:2]), ["input"]
+    shapes: dict[str, list[str | int]] = {}
     for name, module in _pieces(network):
         value = emission.part(name, module, names[-1], value)
         names.append(name)
+        shapes[name] = ["B", *value.shape[1:]]
         if set(cuts) <= set(names):
             break  # nothing behind the last cut is wanted
     graph = helper.make_graph(
         emission.nodes,
         "convwise",
         [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["B", *preprocessing.shape])],
-        [helper.make_tensor_value_info(cut, TensorProto.FLOAT, None) for cut in cuts],
+        [helper.make_tensor_value_info(cut, TensorProto.FLOAT, shapes[cut]) for cut in cuts],
         emission.initializers,
     )
     return helper.make_model(

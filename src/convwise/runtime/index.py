@@ -121,11 +121,13 @@ class FileIndex:
         try:
             return work(self._open())
         except sqlite3.OperationalError as error:
-            raise _machine_error(error) from error
+            if self._path.exists():
+                raise _machine_error(error) from error
+            self._close()  # it was deleted meanwhile, which is allowed
         except sqlite3.DatabaseError:
             self._close()
             with disk_errors("the file index"):
-                self._path.unlink()
+                self._path.unlink(missing_ok=True)
         try:
             return work(self._open())
         except sqlite3.DatabaseError as error:

@@ -22,15 +22,20 @@ def with_head(body: bytes, weight: NDArray[np.float32], bias: NDArray[np.float32
     )
     inputs = [features, "head.weight", "head.bias"]
     graph.node.append(helper.make_node("Gemm", inputs, ["logits"], name="logits", transB=1))
+    graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["B", len(bias)]))
     name_outputs(model, {"logits": "logits", feature_map: "feature_map"})
     serialised: bytes = model.SerializeToString(deterministic=True)
     return serialised
 
 
 def name_outputs(model: onnx.ModelProto, names: dict[str, str]) -> None:
-    """Make the values named by the keys the graph's only outputs, renamed."""
+    """Keep the outputs named by the keys, in their order, under the names that are the values."""
     for node in model.graph.node:
         for values in (node.input, node.output):
             values[:] = [names.get(value, value) for value in values]
+    declared = {output.name: output for output in model.graph.output}
+    for old, new in names.items():
+        declared[old].name = new
+    kept = [onnx.ValueInfoProto.FromString(declared[old].SerializeToString()) for old in names]
     del model.graph.output[:]
-    model.graph.output.extend(helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in names.values())
+    model.graph.output.extend(kept)
