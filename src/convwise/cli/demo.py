@@ -42,7 +42,8 @@ def demo(
     prediction = classifier.predict(listing.path(photo))[0]
     say(f"4. convwise predict {run.path} {listing.path(photo)}")
     say(f"   {prediction.label}  {100 * prediction.prob:.1f} %")
-    say(f"\nThe report: {run.report}")
+    say()
+    say(f"The report: {run.report}")
     say("Next, your own photos, one folder a class: convwise fit photos/")
 
 

@@ -92,7 +92,8 @@ def _show(record: dict[str, Any], found: "Evaluation", second: "Evaluation | Non
     _show_classes(record["per_class"])
     if second and paired:
         verdict = "a difference" if paired.p_value < 0.05 else "too few images to tell them apart"
-        say(f"\nagainst {record['with']['path']}: {percent(second.summary.top1.value)} right")
+        say()
+        say(f"against {record['with']['path']}: {percent(second.summary.top1.value)} right")
         say(
             f"  difference {100 * paired.difference:+.1f} points "
             f"(95 % interval {100 * paired.low:+.1f} to {100 * paired.high:+.1f}), "
@@ -102,10 +103,14 @@ def _show(record: dict[str, Any], found: "Evaluation", second: "Evaluation | Non
 
 
 def _show_classes(rows: list[dict[str, Any]], most: int = 30) -> None:
-    width = max(len(row["class"]) for row in rows[:most])
-    say(f"\n  {'class':{width}}  images  precision  recall    F1")
-    for row in rows[:most]:
+    from ..data.text import visible
+
+    names = [visible(row["class"]) for row in rows[:most]]
+    width = max(len(name) for name in [*names, "class"])
+    say()
+    say(f"  {'class':{width}}  images  precision  recall    F1")
+    for name, row in zip(names, rows, strict=False):
         cells = [f"{100 * row[m]:6.1f} %" if row[m] is not None else "       -" for m in ("precision", "recall", "f1")]
-        say(f"  {row['class']:{width}}  {row['support']:6}   {'  '.join(cells)}")
+        say(f"  {name:{width}}  {row['support']:6}   {'  '.join(cells)}")
     if len(rows) > most:
         say(f"  ... and {len(rows) - most} more classes; --json has them all")

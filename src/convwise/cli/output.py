@@ -27,11 +27,11 @@ def progress(quiet: bool) -> "Track":
     return _bar if sys.stderr.isatty() else _lines
 
 
-def say(text: str) -> None:
-    """Print a line of a result; names in it may hold anything."""
+def say(line: str = "") -> None:
+    """Print one line of a result; names in it may hold anything, and stay on the line."""
     from ..data.text import visible
 
-    typer.echo("\n".join(visible(line) for line in text.split("\n")))
+    typer.echo(visible(line))
 
 
 def print_json(record: dict[str, Any]) -> None:

@@ -57,25 +57,30 @@ def scan(
 def _show(record: dict[str, Any], problems: "list[Problem]", csv: Path | None, most: int = 3) -> None:
     from ..data.problems import ADVICE
     from ..data.samples import natural_key
+    from ..data.text import visible
 
     classes = record["classes"]
     splits = [s for s in ("train", "val", "test", "all") if any(s in counts for counts in classes.values())]
     say(f"{record['n']} usable images in {len(classes)} classes, {record['skipped']} that cannot be used")
-    width = max([len(name) for name in classes] + [5])
-    say(f"\n  {'class':{width}}" + "".join(f"{'images' if s == 'all' else s:>9}" for s in splits))
+    width = max(len(visible(name)) for name in [*classes, "class"])
+    say()
+    say(f"  {'class':{width}}" + "".join(f"{'images' if s == 'all' else s:>9}" for s in splits))
     for name in sorted(classes, key=natural_key):
-        say(f"  {name:{width}}" + "".join(f"{classes[name].get(s, 0):9}" for s in splits))
+        say(f"  {visible(name):{width}}" + "".join(f"{classes[name].get(s, 0):9}" for s in splits))
     for name in record["empty"]:
-        say(f"  {name:{width}}  no image files")
+        say(f"  {visible(name):{width}}  no image files")
     for reason, n in record["ignored"].items():
         say(f"  passed over: {n} {reason}")
     for kind, n in Counter(p.kind for p in problems).items():
-        say(f"\n{n} {kind}: {ADVICE[kind]}")
+        say()
+        say(f"{n} {kind}: {ADVICE[kind]}")
         for p in [p for p in problems if p.kind == kind][:most]:
             say(f"  {p.path}: {p.detail}")
         if n > most:
             say(f"  ... and {n - most} more" + ("" if csv else "; --csv FILE lists all"))
     if not problems:
-        say("\nnothing to fix")
+        say()
+        say("nothing to fix")
     elif csv:
-        say(f"\nlisted in {csv}")
+        say()
+        say(f"listed in {csv}")

@@ -73,6 +73,8 @@ class Preprocessing:
 
     def apply(self, image: Image.Image) -> NDArray[np.uint8]:
         """Crop, pad or squash, and resize: an "L" or "RGB" image to uint8 (resolution, resolution, channels)."""
+        if 0 in image.size:
+            raise UsageError(f"an image must have at least one pixel, got {image.width} x {image.height}")
         target, mode = self.resolution, "L" if self.channels == 1 else "RGB"
         if image.mode != mode:
             image = image.convert(mode)

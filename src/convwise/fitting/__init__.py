@@ -50,7 +50,7 @@ def fit(
     """
     start = time.monotonic()
     options, root = options or Options(), Path(data)
-    target = None if out is None else Path(os.path.relpath(out))
+    target = None if out is None else _named(Path(out))
     if target is not None and (finished := check_free(target, resume=resume, overwrite=overwrite)):
         return finished
     listing = list_folder(root)
@@ -66,25 +66,40 @@ def fit(
             return draft.finish(result)
 
 
+def _named(out: Path) -> Path:
+    """The folder under a path that ends in a name, for `<name>.partial` beside it."""
+    return out if out.name not in ("", "..") else Path(os.path.abspath(out))
+
+
 def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tuple[Outcome, tuple[Candidate, Fitted]]:
     """Gather what the candidates want, fit them, choose one and measure it once."""
+    start = time.monotonic()
     classes = len({s.label for s in listing.samples})
     candidates = _within_budget(make_candidates(options), classes, options, draft)
+    prepared = time.monotonic()
     gathered = gather(listing, [c.job() for c in candidates], threads=options.thread_count, track=track)
+    collected = time.monotonic()
     gathered.check(listing)
     roles = assign(gathered.samples, options.split_seed)
-    index = {s.path: i for i, s in enumerate(gathered.samples)}
-    order = [index[s.path] for s in roles.samples]
     task = _task(roles, options, any(c.transfer == "none" for c in candidates))
     fitted = [
-        candidate.fit(rows[order], task, threads=options.thread_count, track=track)
+        candidate.fit(rows, task, threads=options.thread_count, track=track)
         for candidate, rows in zip(candidates, gathered.rows, strict=True)
     ]
     scores = [_score(f.choice_probs, task.labels[task.compare]) for f in fitted]
     best = min(range(len(fitted)), key=lambda i: (-scores[i][0].value, scores[i][1]))
+    draft.note("computed", gathered.computed)
+    draft.note(
+        "steps",
+        {
+            "prepare_seconds": round(prepared - start, 3),
+            "gather_seconds": round(collected - prepared, 3),
+            "fit_seconds": round(time.monotonic() - collected, 3),
+        },
+    )
     draft.note("chosen", {"network": candidates[best].network, "how": fitted[best].how_chosen})
     measured = np.array([s.split == roles.measured for s in roles.samples])
-    probs = fitted[best].probs(gathered.rows[best][order][measured])
+    probs = fitted[best].probs(gathered.rows[best][measured])
     tried = tuple(
         Tried(
             network=c.network, transfer=c.transfer, resolution=c.preprocessing.resolution, how_chosen=f.how_chosen,

@@ -1,7 +1,7 @@
 """The candidates of a run: each says what it wants of the images, what it costs, and fits itself."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -17,7 +17,8 @@ from ..metrics import Interval, softmax, wilson
 from ..runtime.body import Body, prepare_body
 from ..runtime.gather import Job, Track, features_job, pixels_job
 from ..runtime.session import FrozenNetwork
-from ..transfer.head import Design, choose_l2, fit_head
+from ..transfer.design import Design
+from ..transfer.head import choose_l2, fit_head
 from .options import Options
 
 Floats = NDArray[np.float32]
@@ -57,7 +58,7 @@ class Step(NamedTuple):
     train_nll: float | None
     choice_nll: float
     choice_top1: float | None
-    seconds: float
+    seconds: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,23 +147,23 @@ class HeadCandidate:
         start = time.monotonic()
         if not np.isfinite(rows).all():
             raise DataError("cached features are damaged (not finite); clear them with `convwise cache --clear`")
-        with threadpool_limits(threads):
-            return self._fit(rows, task, start)
+        with threadpool_limits(1):  # the rows are shared out among our own threads, which do not spin while they wait
+            return self._fit(rows, task, start, threads)
 
-    def _fit(self, rows: Floats, task: Task, start: float) -> Fitted:
+    def _fit(self, rows: Floats, task: Task, start: float, threads: int) -> Fitted:
         used = task.train | task.val
         by_val = bool(task.val.any())
         fold_of = np.where(task.val, 0, -1) if by_val else task.folds
         labels = task.labels[used]
-        design = Design(rows[used], task.train[used])
+        design = Design(rows if used.all() else rows[used], task.train[used], threads)
         choice = choose_l2(design, labels, task.num_classes, fold_of[used], balance=task.balance)
-        head = fit_head(design, labels, task.num_classes, choice.l2, balance=task.balance)
+        head = fit_head(design, labels, task.num_classes, choice.l2, balance=task.balance, start=choice.start)
         if not head.converged:
             raise DataError("the softmax layer did not converge; try another --resolution, or `convwise scan`")
         count = len(np.unique(task.folds[task.folds >= 0]))
         right = int((choice.probs.argmax(axis=1) == labels).sum())
         judge = "the `val` split" if by_val else f"{count}-fold cross-validation inside `train`"
-        history = tuple(Step(None, l2, None, nll, None, 0.0) for l2, nll in choice.path)
+        history = tuple(Step(None, l2, None, nll, None, None) for l2, nll in choice.path)
         return Fitted(
             choice_probs=choice.probs[task.compare[used]],
             how_chosen=f"L2 strength {choice.l2:.2g} by {judge}",
@@ -181,7 +182,7 @@ class HeadCandidate:
 
         last = self.body.last_layer
         state = self.body.weights() | {f"{last}.weight": weight, f"{last}.bias": bias}
-        return safetensors.numpy.save(state), with_head(self.body.graph, weight, bias)
+        return _safetensors(state), with_head(self.body.graph, weight, bias)
 
 
 class ScratchCandidate:
@@ -246,7 +247,7 @@ class ScratchCandidate:
         judge = "the `val` split" if task.val.any() else "a tenth of `train`, held out by hash"
         graph = classifier_graph(trained.network, preprocessing).SerializeToString(deterministic=True)
         session = FrozenNetwork(graph)
-        state = {name: np.ascontiguousarray(t.numpy()) for name, t in trained.network.state_dict().items()}
+        state = {name: tensor.numpy() for name, tensor in trained.network.state_dict().items()}
         return Fitted(
             choice_probs=trained.probs[task.compare[choose]],
             how_chosen=f"epoch {best.epoch} of {len(trained.history)} by {judge}",
@@ -258,7 +259,7 @@ class ScratchCandidate:
             preprocessing=preprocessing,
             probs=lambda measured: _run(session, measured),
             fitted_on=learn,
-            artefacts=lambda: (safetensors.numpy.save(state), graph),
+            artefacts=lambda: (_safetensors(state), graph),
             seconds=time.monotonic() - start,
         )
 
@@ -287,6 +288,12 @@ def pixel_statistics(pixels: NDArray[np.uint8]) -> tuple[tuple[float, ...], tupl
         means.append(mean)
         stds.append(max(1.0, float(np.sqrt(np.average((levels - mean) ** 2, weights=counts)))))
     return tuple(means), tuple(stds)
+
+
+def _safetensors(state: Mapping[str, NDArray[Any]]) -> bytes:
+    """Serialise a state dict; safetensors writes memory as it lies, so every array is made contiguous first."""
+    blob: bytes = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in state.items()})
+    return blob
 
 
 def _run(session: FrozenNetwork, pixels: NDArray[np.uint8]) -> Floats:

@@ -132,7 +132,7 @@ def _make(published: weights.Published, preprocessing: Preprocessing) -> Body:
     last = networks.parts(network)[-1][1]
     last_layer = next(name for name, module in network.named_modules() if module is last)
     tensors = {
-        name: np.ascontiguousarray(tensor.numpy())
+        name: np.ascontiguousarray(tensor.numpy())  # safetensors writes memory as it lies
         for name, tensor in network.state_dict().items()
         if not name.startswith(f"{last_layer}.")
     }
