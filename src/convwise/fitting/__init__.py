@@ -3,7 +3,6 @@
 import os
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +12,16 @@ from numpy.typing import NDArray
 from ..classifier import Classifier, Provenance, save
 from ..data.roles import Roles, assign, folds, held_out
 from ..data.samples import Listing, list_folder
-from ..errors import BudgetError, DataError
+from ..errors import DataError
 from ..metrics import Interval, summary, wilson
 from ..runtime.gather import Track, gather, silent
 from ..runtime.latency import Latency, measure_latency
-from .candidates import Candidate, Fitted, Task, make_candidates
+from .candidates import make_candidates, within_budget
 from .notes import say
 from .options import Options
 from .outcome import Outcome, Tried
 from .run import Draft, Run, check_free, open_draft, remove_finished, run_errors
+from .task import Candidate, Fitted, Task
 from .write import write_run
 
 __all__ = ["Options", "Run", "fit"]
@@ -75,7 +75,7 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
     """Gather what the candidates want, fit them, choose one and measure it once."""
     start = time.monotonic()
     classes = len({s.label for s in listing.samples})
-    candidates = _within_budget(make_candidates(options), classes, options, draft)
+    candidates = within_budget(make_candidates(options), classes, options, draft)
     prepared = time.monotonic()
     gathered = gather(listing, [c.job() for c in candidates], threads=options.thread_count, track=track)
     collected = time.monotonic()
@@ -150,50 +150,6 @@ def _score(probs: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[Inter
     """Top-1 and mean NLL."""
     picked = np.maximum(probs[np.arange(len(labels)), labels], 1e-12)
     return wilson(int((probs.argmax(axis=1) == labels).sum()), len(labels)), float(-np.log(picked).mean())
-
-
-def _within_budget(
-    candidates: Sequence[Candidate], num_classes: int, options: Options, draft: Draft
-) -> list[Candidate]:
-    """Keep the candidates that cost no more than asked.
-
-    Raises:
-        BudgetError: none is left.
-    """
-    limits = {"max-macs": options.max_macs, "max-mb": options.max_mb, "max-ms": options.max_ms}
-    if not any(limits.values()):
-        return list(candidates)
-    kept: list[Candidate] = []
-    nearest = ""
-    for candidate in candidates:
-        cost = candidate.cost(num_classes)
-        costs = {"max-macs": float(cost.macs), "max-mb": cost.weight_bytes / 1e6}
-        if options.max_ms is not None:
-            costs["max-ms"] = _speed_trial(candidate, draft)
-        excess = [
-            f"{costs[name]:.6g} for {name} {limit:.6g}"
-            for name, limit in limits.items()
-            if limit and costs[name] > limit
-        ]
-        if not excess:
-            kept.append(candidate)
-        else:
-            nearest = f"{candidate.network} at {candidate.preprocessing.resolution} px needs {', '.join(excess)}"
-    if not kept:
-        raise BudgetError(
-            f"no candidate fits the budget: {nearest}; raise it, lower --resolution, or name other networks"
-        )
-    return kept
-
-
-def _speed_trial(candidate: Candidate, draft: Draft) -> float:
-    """Milliseconds of a candidate, measured once a run."""
-    trials: dict[str, float] = draft.record.get("trials_ms", {})
-    if candidate.network not in trials:
-        pixels = np.zeros(candidate.preprocessing.shape, np.uint8)
-        trials[candidate.network] = measure_latency(candidate.frozen(), pixels, threads=1).latency_ms
-        draft.note("trials_ms", trials)
-    return trials[candidate.network]
 
 
 def _save(draft: Draft, outcome: Outcome, chosen: tuple[Candidate, Fitted], options: Options) -> Classifier:

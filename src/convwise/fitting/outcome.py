@@ -11,8 +11,8 @@ from ..data.roles import Roles
 from ..data.samples import Listing, Sample
 from ..metrics import Interval, Summary
 from ..runtime.latency import Latency
-from .candidates import Step
 from .options import Options
+from .task import Step
 
 
 class Tried(NamedTuple):

@@ -19,8 +19,9 @@ from ..data.preprocessing import Preprocessing
 from ..data.samples import Listing, Sample
 from ..data.threads import map_in_order
 from ..errors import DataError, MachineError
-from .cache import FLUSH_SECONDS, Rows, key_of, make_room
+from .cache import key_of, make_room
 from .index import FileIndex, Stamp, Verdict, stamp
+from .rows import FLUSH_SECONDS, Rows
 from .session import FrozenNetwork
 
 T = TypeVar("T")

@@ -1,0 +1,90 @@
+"""A softmax layer on the frozen features of published weights."""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import weights
+from ..cost import CostReport
+from ..errors import DataError
+from ..metrics import softmax, wilson
+from ..runtime.body import Body, prepare_body
+from ..runtime.gather import Job, Track, features_job
+from ..runtime.session import FrozenNetwork
+from ..transfer.design import Design
+from ..transfer.head import choose_l2, fit_head
+from .task import Fitted, Floats, Step, Task, serialise
+
+
+class HeadCandidate:
+    """A softmax layer on the frozen features of published weights."""
+
+    transfer = "head"
+
+    def __init__(self, network: str, resolution: int | None) -> None:
+        published = weights.published(network)
+        assert published is not None
+        self.network, self.published = network, published
+        size = resolution or published.preprocessing.resolution
+        self.preprocessing = replace(published.preprocessing, resolution=size)
+        self.body: Body = prepare_body(published, self.preprocessing)
+
+    def frozen(self) -> FrozenNetwork:
+        """The body."""
+        return self.body.frozen()
+
+    def job(self) -> Job:
+        """Features."""
+        return features_job(self.frozen(), self.body.graph_sha256, "features", self.body.width, self.preprocessing)
+
+    def cost(self, num_classes: int) -> CostReport:
+        """The body and a linear layer of (width + 1) x K."""
+        params = self.body.params + (self.body.width + 1) * num_classes
+        return CostReport(params, self.body.macs + self.body.width * num_classes, 4 * params)
+
+    def fit(self, rows: NDArray[Any], task: Task, *, threads: int, track: Track) -> Fitted:  # noqa: ARG002
+        """Choose the penalty, then fit on all of `train`."""
+        from threadpoolctl import threadpool_limits
+
+        start = time.monotonic()
+        if not np.isfinite(rows).all():
+            raise DataError("cached features are damaged (not finite); clear them with `convwise cache --clear`")
+        with threadpool_limits(1):  # the rows are shared out among our own threads, which do not spin while they wait
+            return self._fit(rows, task, start, threads)
+
+    def _fit(self, rows: Floats, task: Task, start: float, threads: int) -> Fitted:
+        used = task.train | task.val
+        by_val = bool(task.val.any())
+        fold_of = np.where(task.val, 0, -1) if by_val else task.folds
+        labels = task.labels[used]
+        design = Design(rows if used.all() else rows[used], task.train[used], threads)
+        choice = choose_l2(design, labels, task.num_classes, fold_of[used], balance=task.balance)
+        head = fit_head(design, labels, task.num_classes, choice.l2, balance=task.balance, start=choice.start)
+        if not head.converged:
+            raise DataError("the softmax layer did not converge; try another --resolution, or `convwise scan`")
+        count = len(np.unique(task.folds[task.folds >= 0]))
+        right = int((choice.probs.argmax(axis=1) == labels).sum())
+        judge = "the `val` split" if by_val else f"{count}-fold cross-validation inside `train`"
+        history = tuple(Step(None, l2, None, nll, None, None) for l2, nll in choice.path)
+        return Fitted(
+            choice_probs=choice.probs[task.compare[used]],
+            how_chosen=f"L2 strength {choice.l2:.2g} by {judge}",
+            cross_validation=None if by_val else wilson(right, len(labels)),
+            history=history,
+            arguments=dict(self.published.arguments),
+            preprocessing=self.preprocessing,
+            probs=lambda measured: softmax(head.logits(measured)),
+            fitted_on=task.train,
+            artefacts=lambda: self._artefacts(head.weight, head.bias),
+            seconds=time.monotonic() - start,
+        )
+
+    def _artefacts(self, weight: Floats, bias: Floats) -> tuple[bytes, bytes]:
+        from ..runtime.onnx_head import with_head
+
+        last = self.body.last_layer
+        state = self.body.weights() | {f"{last}.weight": weight, f"{last}.bias": bias}
+        return serialise(state), with_head(self.body.graph, weight, bias)

@@ -1,0 +1,114 @@
+"""A network trained from random weights."""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import networks
+from ..cost import CostReport, analyze
+from ..data.preprocessing import Preprocessing
+from ..metrics import softmax
+from ..runtime.gather import Job, Track, pixels_job
+from ..runtime.session import FrozenNetwork
+from .options import Options
+from .task import Fitted, Floats, Mask, Step, Task, serialise
+
+
+class ScratchCandidate:
+    """A network trained from random weights."""
+
+    transfer = "none"
+
+    def __init__(self, network: str, options: Options) -> None:
+        entry = networks.describe(network)
+        self.network, self.options = network, options
+        size, channels = options.resolution or entry.resolution, entry.channels
+        self.preprocessing = Preprocessing(
+            channels=channels, resolution=size, crop=1.0, mean=(127.5,) * channels, std=(127.5,) * channels
+        )
+        self.arguments = {"resolution": size} if "resolution" in entry.arguments else {}
+
+    def job(self) -> Job:
+        """Pixels."""
+        return pixels_job(self.preprocessing)
+
+    def cost(self, num_classes: int) -> CostReport:
+        """Counted on the network itself."""
+        network = networks.create(self.network, num_classes, self.arguments)
+        height, width, channels = self.preprocessing.shape
+        return analyze(network, (channels, height, width))
+
+    def frozen(self) -> FrozenNetwork:
+        """The network as it is before training."""
+        from ..runtime.graph import export_graph
+
+        network = networks.create(self.network, 2, self.arguments)
+        return FrozenNetwork(export_graph(network, self.preprocessing, ["logits"]).SerializeToString())
+
+    def fit(self, rows: NDArray[Any], task: Task, *, threads: int, track: Track) -> Fitted:
+        """Train; `val`, or the tenth of `train` held out by hash, chooses the epoch."""
+        import torch
+
+        from ..runtime.graph import classifier_graph
+        from ..training.loop import Images, Recipe, train
+
+        start = time.monotonic()
+        learn = task.train & ~task.held_out
+        choose = task.val if task.val.any() else task.held_out
+        mean, std = pixel_statistics(rows[learn])
+        preprocessing = replace(self.preprocessing, mean=mean, std=std)
+        weights_of = np.ones(len(rows), np.float32)
+        if task.balance:
+            counts = np.bincount(task.labels[learn], minlength=task.num_classes)
+            weights_of[learn] = learn.sum() / (np.count_nonzero(counts) * counts[task.labels[learn]])
+
+        def images(mask: Mask) -> Images:
+            parts = (rows[mask], task.labels[mask], weights_of[mask])
+            return Images(*(torch.from_numpy(np.ascontiguousarray(part)) for part in parts))
+
+        recipe = Recipe(seed=self.options.seed, time_limit=self.options.time_limit)
+        recipe = replace(recipe, epochs=self.options.epochs or recipe.epochs)
+        trained = train(
+            lambda: networks.create(self.network, task.num_classes, self.arguments), recipe, preprocessing,
+            images(learn), images(choose), threads=threads, track=track,
+        )  # fmt: skip
+        best = min(trained.history, key=lambda row: row.choice_nll)
+        judge = "the `val` split" if task.val.any() else "a tenth of `train`, held out by hash"
+        graph = classifier_graph(trained.network, preprocessing).SerializeToString(deterministic=True)
+        session = FrozenNetwork(graph)
+        state = {name: tensor.numpy() for name, tensor in trained.network.state_dict().items()}
+        return Fitted(
+            choice_probs=trained.probs[task.compare[choose]],
+            how_chosen=f"epoch {best.epoch} of {len(trained.history)} by {judge}",
+            cross_validation=None,
+            history=tuple(
+                Step(h.epoch, None, h.train_nll, h.choice_nll, h.choice_top1, h.seconds) for h in trained.history
+            ),
+            arguments=self.arguments,
+            preprocessing=preprocessing,
+            probs=lambda measured: _run(session, measured),
+            fitted_on=learn,
+            artefacts=lambda: (serialise(state), graph),
+            seconds=time.monotonic() - start,
+        )
+
+
+def pixel_statistics(pixels: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation a channel of (n, H, W, C), in levels of 0..255, by exact counts of the levels."""
+    levels = np.arange(256.0)
+    means, stds = [], []
+    for channel in range(pixels.shape[3]):
+        counts = np.bincount(pixels[..., channel].ravel(), minlength=256)
+        mean = float(np.average(levels, weights=counts))
+        means.append(mean)
+        stds.append(max(1.0, float(np.sqrt(np.average((levels - mean) ** 2, weights=counts)))))
+    return tuple(means), tuple(stds)
+
+
+def _run(session: FrozenNetwork, pixels: NDArray[np.uint8]) -> Floats:
+    """Probabilities (n, K) of prepared pixels."""
+    chunks = [session.run(pixels[i : i + 64], ["logits"])[0] for i in range(0, len(pixels), 64)]
+    return softmax(np.concatenate(chunks))

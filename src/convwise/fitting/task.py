@@ -1,0 +1,113 @@
+"""What a candidate is given, and what it gives back."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from ..cost import CostReport
+from ..data.preprocessing import Preprocessing
+from ..metrics import Interval
+from ..runtime.gather import Job, Track
+from ..runtime.session import FrozenNetwork
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What every candidate is fitted on; arrays are over the n usable samples.
+
+    Attributes:
+        labels: (n,).
+        num_classes: K.
+        train: which fit the weights.
+        held_out: the tenth of `train` that chooses epochs; empty where `val` chooses.
+        val: which choose, where train, val and test are given.
+        folds: number of the cross-validation fold of each sample of `train`, -1 elsewhere.
+        compare: on which samples the candidates are compared with one another.
+        balance: weigh all classes alike.
+    """
+
+    labels: NDArray[np.int64]
+    num_classes: int
+    train: Mask
+    held_out: Mask
+    val: Mask
+    folds: NDArray[np.int64]
+    compare: Mask
+    balance: bool
+
+
+class Step(NamedTuple):
+    """A row of `history.csv`: one strength of the penalty, or one epoch."""
+
+    epoch: int | None
+    l2: float | None
+    train_nll: float | None
+    choice_nll: float
+    choice_top1: float | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A candidate that was fitted.
+
+    Attributes:
+        choice_probs: (samples of `Task.compare`, K), from weights that had not seen them.
+        how_chosen: what was chosen, and on what, for people.
+        cross_validation: top-1 of the cross-validation that chose the penalty.
+        history: rows of `history.csv`.
+        arguments: of the network's builder.
+        preprocessing: with the final mean and std.
+        probs: rows of this candidate -> probabilities.
+        fitted_on: which samples the weights have seen.
+        artefacts: makes the state dict (safetensors) and the graph (ONNX), serialised.
+        seconds: it took.
+    """
+
+    choice_probs: Floats
+    how_chosen: str
+    cross_validation: Interval | None
+    history: tuple[Step, ...]
+    arguments: dict[str, Any]
+    preprocessing: Preprocessing
+    probs: Callable[[NDArray[Any]], Floats]
+    fitted_on: Mask
+    artefacts: Callable[[], tuple[bytes, bytes]]
+    seconds: float
+
+
+class Candidate(Protocol):
+    """A network and a way to train it."""
+
+    network: str
+    transfer: str
+    preprocessing: Preprocessing
+
+    def job(self) -> Job:
+        """What is wanted of every image."""
+        ...
+
+    def cost(self, num_classes: int) -> CostReport:
+        """What the classifier will cost."""
+        ...
+
+    def frozen(self) -> FrozenNetwork:
+        """The network for a measurement of its time; the last layer may be missing."""
+        ...
+
+    def fit(self, rows: NDArray[Any], task: Task, *, threads: int, track: Track) -> Fitted:
+        """Fit on this candidate's rows, one for each sample."""
+        ...
+
+
+def serialise(state: Mapping[str, NDArray[Any]]) -> bytes:
+    """Serialise a state dict; safetensors writes memory as it lies, so every array is made contiguous first."""
+    blob: bytes = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in state.items()})
+    return blob
