@@ -102,6 +102,8 @@ class Draft:
         self.note("result", result)
         self.lock.release()  # before the rename: Windows moves no folder that has an open file
         (self.folder / "lock").unlink(missing_ok=True)
+        if self.out.is_dir():  # an empty folder is as good as none
+            self.out.rmdir()
         os.replace(self.folder, self.out)
         return Run(self.out, self.record)
 
@@ -198,6 +200,8 @@ def check_free(out: Path, *, resume: bool, overwrite: bool) -> Run | None:
         return None
     if not out.is_dir():
         raise UsageError(f"output folder {str(out)!r} is a file; choose another --out")
+    if not any(out.iterdir()):
+        return None
     finished = (out / "run.json").is_file()
     if resume and finished:
         return Run.read(out)
@@ -206,7 +210,7 @@ def check_free(out: Path, *, resume: bool, overwrite: bool) -> Run | None:
             f"output folder {str(out)!r} is already used; choose another --out"
             + (", --resume to see its result, or --overwrite to replace it" if finished else ", or --overwrite")
         )
-    if not finished and any(out.iterdir()):
+    if not finished:
         raise UsageError(
             f"output folder {str(out)!r} holds other files and no run; "
             "--overwrite replaces runs only, choose another --out"

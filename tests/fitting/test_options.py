@@ -1,0 +1,70 @@
+import re
+from typing import Any
+
+import pytest
+
+from convwise.data.threads import usable_cpus
+from convwise.errors import UsageError
+from convwise.fitting import Options
+
+NO_EFFECT = "has no effect: no candidate is trained from scratch; leave it out, or add transfer 'none'"
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"network": ("lenet6",)},
+         "network must be one of lenet5, efficientnet_lite0, got 'lenet6'; did you mean 'lenet5'?"),
+        ({"network": ()}, "network must be one or more different names, got none"),
+        ({"network": ("lenet5", "lenet5")}, "network must be one or more different names, got lenet5, lenet5"),
+        ({"transfer": "heads"}, "transfer must be one of head, none, got 'heads'; did you mean 'head'?"),
+        ({"resolution": 0}, "resolution must be a number above 0, got 0"),
+        ({"threads": -1}, "threads must be a number above 0, got -1"),
+        ({"max_macs": 0}, "max-macs must be a number above 0, got 0"),
+        ({"max_ms": float("nan")}, "max-ms must be a number above 0, got nan"),
+        ({"max_mb": float("inf")}, "max-mb must be a number above 0, got inf"),
+        ({"network": ("lenet5",), "epochs": 0}, "epochs must be a number above 0, got 0"),
+        ({"network": ("lenet5",), "time_limit": -0.5}, "time-limit must be a number above 0, got -0.5"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"split_seed": -2}, "split-seed must be at least 0, got -2"),
+        ({"network": ("efficientnet_lite0", "lenet5"), "transfer": "head"},
+         "transfer 'head' needs published weights, and lenet5 has none; use transfer 'none' for it"),
+        ({"epochs": 3}, f"epochs {NO_EFFECT}"),
+        ({"time_limit": 3}, f"time-limit {NO_EFFECT}"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_refused(fields: dict[str, Any], text: str) -> None:
+    with pytest.raises(UsageError, match=f"^{re.escape(text)}$"):
+        Options(**fields)
+
+
+def test_how_a_candidate_is_trained_follows_from_its_weights() -> None:
+    assert Options().transfer_of("efficientnet_lite0") == "head"
+    assert Options().transfer_of("lenet5") == "none"
+    assert Options(transfer="none").transfer_of("efficientnet_lite0") == "none"
+
+
+def test_epochs_count_where_one_candidate_is_trained() -> None:
+    assert Options(network=("efficientnet_lite0", "lenet5"), epochs=3).epochs == 3
+    assert Options(transfer="none", time_limit=3).time_limit == 3
+
+
+def test_the_record_has_the_number_of_threads() -> None:
+    assert Options().to_json()["threads"] == Options().thread_count == usable_cpus()
+    assert Options(threads=7).to_json()["threads"] == Options(threads=7).thread_count == 7
+    assert Options().to_json()["network"] == ["efficientnet_lite0"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, ""),
+        ({"seed": 4}, "seed 4, now 0"),
+        ({"threads": 3}, "threads 3, now 2"),
+        ({"split_seed": 1, "network": ["lenet5"]}, "network ['lenet5'], now ['efficientnet_lite0']"),
+        ({"max_ms": 1.5}, "max-ms 1.5, now None"),
+    ],
+)
+def test_the_first_difference_is_named(changes: dict[str, Any], text: str) -> None:
+    options = Options(threads=2)
+    assert options.difference(options.to_json() | changes) == text

@@ -1,0 +1,283 @@
+import hashlib
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from convwise.data import decoding
+from convwise.data.preprocessing import Preprocessing
+from convwise.data.samples import list_folder
+from convwise.errors import DataError, MachineError
+from convwise.runtime import gather as gather_module
+from convwise.runtime.cache import cache_dir
+from convwise.runtime.gather import Gathered, Job, T, gather, pixels_job
+from convwise.runtime.rows import Rows
+
+SMALL = Preprocessing(resolution=8)
+GREY = Preprocessing(channels=1, resolution=12, fit="squash", mean=(0.0,), std=(1.0,))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, make_photos: Callable[..., Path]) -> Path:
+    """Ten images of two classes, to do with as one likes."""
+    return make_photos(tmp_path / "photos", 5, ("blue", "red"))
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each file is read."""
+    counts: Counter[str] = Counter()
+    real = decoding.read
+
+    def read(path: str | os.PathLike[str]) -> bytes:
+        counts[Path(path).name] += 1
+        return real(path)
+
+    monkeypatch.setattr(decoding, "read", read)
+    return counts
+
+
+def go(folder: Path, *preprocessings: Preprocessing, threads: int = 2) -> Gathered:
+    return gather(list_folder(folder), [pixels_job(p) for p in preprocessings], threads=threads)
+
+
+def expected(folder: Path, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    files = [listing.path(s) for listing in [list_folder(folder)] for s in listing.samples]
+    return np.stack([decoding.decode(f.read_bytes(), [preprocessing]).pixels[0] for f in files])
+
+
+def test_rows_are_in_the_order_of_the_listing(folder: Path) -> None:
+    found = go(folder, SMALL, GREY)
+    assert [s.path for s in found.samples] == [s.path for s in list_folder(folder).samples]
+    assert np.array_equal(found.rows[0], expected(folder, SMALL))
+    assert np.array_equal(found.rows[1], expected(folder, GREY))
+    assert found.computed == 10
+    assert found.skipped == {}
+
+
+def test_samples_get_the_hash_of_their_bytes_and_a_verdict(folder: Path) -> None:
+    found = go(folder)
+    assert found.rows == ()
+    for sample, verdict in zip(found.samples, found.verdicts, strict=True):
+        assert sample.sha256 == hashlib.sha256((folder / sample.path).read_bytes()).hexdigest() == verdict.sha256
+        assert (verdict.width, verdict.height, verdict.problem) == (64, 48, "")
+        assert verdict.format == {".jpg": "JPEG", ".png": "PNG"}[Path(sample.path).suffix]
+
+
+def test_the_second_time_nothing_is_read_or_computed(folder: Path, reads: Counter[str]) -> None:
+    first = go(folder, SMALL)
+    assert sum(reads.values()) == 10
+    again = go(folder, SMALL)
+    assert sum(reads.values()) == 10
+    assert again.computed == 0
+    assert np.array_equal(again.rows[0], first.rows[0])
+    assert (again.samples, again.verdicts) == (first.samples, first.verdicts)
+
+
+def test_a_changed_file_alone_is_read_again(folder: Path, reads: Counter[str]) -> None:
+    first = go(folder, SMALL)
+    path = folder / "red" / "img1.png"
+    before = path.stat()
+    Image.new("RGB", (64, 48), "black").save(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    reads.clear()
+    again = go(folder, SMALL)
+    assert reads == {"img1.png": 1}
+    assert again.computed == 1
+    assert again.samples[6].path == "red/img1.png"
+    assert (again.rows[0][6] == 0).all()
+    assert np.array_equal(np.delete(again.rows[0], 6, axis=0), np.delete(first.rows[0], 6, axis=0))
+
+
+def test_a_touched_file_is_read_and_not_computed(folder: Path, reads: Counter[str]) -> None:
+    calls = 0
+
+    def compute(pixels: NDArray[np.uint8]) -> NDArray[Any]:
+        nonlocal calls
+        calls += 1
+        return pixels
+
+    def job() -> Job:
+        return Job("test", SMALL, Rows("key", SMALL.shape, np.uint8), compute)
+
+    gather(list_folder(folder), [job()], threads=1)
+    os.utime(folder / "red" / "img1.png", ns=(1, 1))
+    reads.clear()
+    gather(list_folder(folder), [job()], threads=1)
+    assert reads == {"img1.png": 1}
+    assert calls == 10
+
+
+def test_a_moved_file_keeps_its_row(folder: Path) -> None:
+    go(folder, SMALL)
+    os.rename(folder / "red", folder / "orange")
+    rows = gather_module.pixels_job(SMALL).rows
+    found = gather(list_folder(folder), [Job("test", SMALL, rows, lambda _: pytest.fail("computed"))], threads=2)
+    assert [s.label for s in found.samples] == ["blue"] * 5 + ["orange"] * 5
+
+
+def test_files_that_cannot_be_used_are_skipped_with_their_reason(folder: Path, reads: Counter[str]) -> None:
+    (folder / "red" / "empty.jpg").touch()
+    (folder / "red" / "text.png").write_text("hello")
+    (folder / "blue" / "gone.jpg").symlink_to("nowhere.jpg")
+    (folder / "blue" / "loop.jpg").symlink_to("loop.jpg")
+    good = (folder / "blue" / "img0.jpg").read_bytes()
+    (folder / "blue" / "short.jpg").write_bytes(good[: len(good) // 2])
+    found = go(folder, SMALL)
+    assert found.skipped == {
+        "blue/gone.jpg": "cannot be read: No such file or directory",
+        "blue/loop.jpg": "cannot be read: Too many levels of symbolic links",
+        "blue/short.jpg": "cut short (truncated)",
+        "red/empty.jpg": "zero bytes",
+        "red/text.png": "not an image that can be read (5 bytes)",
+    }
+    assert len(found.samples) == len(found.rows[0]) == 10
+    assert np.array_equal(found.rows[0], go(folder, SMALL).rows[0])
+    assert reads["short.jpg"] == reads["text.png"] == 1  # the reason was kept
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are of Unix")
+def test_a_pipe_is_no_file(folder: Path) -> None:
+    os.mkfifo(folder / "red" / "pipe.jpg")
+    assert go(folder, SMALL).skipped == {"red/pipe.jpg": "cannot be read: not a regular file"}
+
+
+def test_a_file_is_decoded_once_for_two_jobs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, reads: Counter[str]
+) -> None:
+    calls = []
+    real = decoding.decode
+
+    def decode(data: bytes, preprocessings: Any) -> decoding.Decoded:
+        calls.append(len(preprocessings))
+        return real(data, preprocessings)
+
+    monkeypatch.setattr(decoding, "decode", decode)
+    go(folder, SMALL, GREY)
+    assert calls == [2] * 10
+    assert sum(reads.values()) == 10
+
+
+def test_only_the_job_that_lacks_rows_computes(folder: Path) -> None:
+    go(folder, SMALL)
+    found = go(folder, SMALL, GREY)
+    assert found.computed == 10
+    assert np.array_equal(found.rows[0], expected(folder, SMALL))
+    assert np.array_equal(found.rows[1], expected(folder, GREY))
+
+
+def test_copies_are_computed_as_one(folder: Path) -> None:
+    shutil.copy(folder / "red" / "img0.jpg", folder / "red" / "copy.jpg")
+    found = go(folder, SMALL, threads=1)
+    assert len(found.samples) == 11
+    assert len(pixels_job(SMALL).rows) == 10
+    assert np.array_equal(found.rows[0], expected(folder, SMALL))
+
+
+@pytest.mark.parametrize("damage", ["delete", "cut", "row"])
+def test_rows_that_vanish_meanwhile_are_computed_again(folder: Path, damage: str) -> None:
+    first = go(folder, SMALL)
+    job = pixels_job(SMALL)  # has seen the segment
+    (segment,) = job.rows.folder.glob("*.npz")
+    data = bytearray(segment.read_bytes())
+    data[data.index(b"rows.npy") + 300] ^= 255
+    if damage == "delete":
+        segment.unlink()
+    else:
+        segment.write_bytes(bytes(data) if damage == "row" else bytes(data[:1000]))
+    again = gather(list_folder(folder), [job], threads=2)
+    assert again.computed == 10
+    assert np.array_equal(again.rows[0], first.rows[0])
+    assert go(folder, SMALL).computed == 0
+
+
+def test_rows_that_vanish_for_ever_are_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Rows, "read", lambda self, contents: (np.zeros((len(contents), *self.shape)), contents))
+    text = "10 cached rows vanish as fast as they are computed; "
+    with pytest.raises(MachineError, match=f"^{re.escape(text)}"):
+        go(folder, SMALL)
+
+
+def test_two_jobs_in_a_cache_that_is_too_small_for_both_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONVWISE_CACHE_GB", "1e-6")
+    for _ in range(2):
+        found = go(folder, SMALL, GREY)
+        assert np.array_equal(found.rows[0], expected(folder, SMALL))
+        assert np.array_equal(found.rows[1], expected(folder, GREY))
+        go(folder, SMALL)
+
+
+def test_rows_are_the_same_cold_warm_and_after_an_interruption(folder: Path, tmp_path: Path,
+                                                               monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    cold = go(folder, SMALL, threads=1)
+    warm = go(folder, SMALL)
+    monkeypatch.setenv("CONVWISE_CACHE", str(tmp_path / "other"))
+
+    def interrupted(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+        assert total == 10
+        assert what == "pixels at 8 px (0.0 MB to cache)"
+        for i, item in enumerate(items):
+            if i == 4:
+                raise KeyboardInterrupt
+            yield item
+
+    with pytest.raises(KeyboardInterrupt):
+        gather(list_folder(folder), [pixels_job(SMALL)], threads=1, track=interrupted)
+    assert len(pixels_job(SMALL).rows) == 4  # what was finished is kept
+    rest = go(folder, SMALL)
+    assert rest.computed == 6
+    for other in (warm, rest):
+        assert np.array_equal(other.rows[0], cold.rows[0])
+        assert other.samples == cold.samples
+
+
+def test_a_full_disk_stops_the_pass(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(MachineError, match=r"^computed rows could not be written in .*: No space left on device; "):
+        go(folder, SMALL)
+
+
+def test_other_decoders_have_other_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go(folder, SMALL)
+    monkeypatch.setattr(decoding, "rule", lambda: "newer")
+    assert len(pixels_job(SMALL).rows) == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"resolution": 9}, {"fit": "pad"}, {"crop": 0.5}, {"interpolation": "bilinear"}, {"mean": (1.0, 1.0, 1.0)}],
+)
+def test_other_preprocessing_has_other_rows(folder: Path, change: dict[str, Any]) -> None:
+    go(folder, SMALL)
+    assert len(pixels_job(Preprocessing(**{"resolution": 8, **change})).rows) == 0
+
+
+def test_a_folder_without_a_usable_image_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "1.jpg").touch()
+    (tmp_path / "cat" / "2.jpg").write_text("x")
+    found = go(tmp_path, SMALL)
+    assert found.samples == ()
+    assert found.rows[0].shape == (0, 8, 8, 3)
+    text = f"none of the 2 image files in {str(tmp_path)!r} can be used; the first is 'cat/1.jpg': zero bytes"
+    with pytest.raises(DataError, match=f"^{re.escape(text)}$"):
+        found.check(list_folder(tmp_path))
+
+
+def test_a_damaged_index_costs_a_pass_and_no_row(folder: Path) -> None:
+    first = go(folder, SMALL)
+    (cache_dir() / "index.sqlite").write_bytes(b"damaged" * 1000)
+    again = go(folder, SMALL)
+    assert np.array_equal(again.rows[0], first.rows[0])
+    assert go(folder, SMALL).computed == 0

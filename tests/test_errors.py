@@ -1,0 +1,45 @@
+import inspect
+
+import pytest
+
+from convwise import errors
+from convwise.errors import ConvwiseError, UsageError, one_of
+
+CODES = {
+    "ConvwiseError": 1, "UsageError": 2, "DataError": 3, "BudgetError": 4, "GateError": 4, "MissingExtraError": 5,
+    "MachineError": 6,
+}  # fmt: skip
+
+
+def test_every_error_has_its_exit_code() -> None:
+    found = {
+        name: cls.exit_code
+        for name, cls in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(cls, ConvwiseError)
+    }
+    assert found == CODES
+
+
+def test_the_tree_is_in_the_docstring() -> None:
+    assert errors.__doc__ is not None
+    for name, code in list(CODES.items())[1:]:
+        (line,) = (line for line in errors.__doc__.splitlines() if name in line)
+        assert f"exit {code}:" in line
+
+
+def test_a_usage_error_is_a_value_error_too() -> None:
+    assert issubclass(UsageError, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("got", "text"),
+    [
+        ("resnet5O", "network must be one of resnet18, resnet50, vgg16, got 'resnet5O'; did you mean 'resnet50'?"),
+        ("transformer", "network must be one of resnet18, resnet50, vgg16, got 'transformer'"),
+        ("", "network must be one of resnet18, resnet50, vgg16, got ''"),
+    ],
+)
+def test_a_mistyped_name_gets_the_nearest(got: str, text: str) -> None:
+    error = one_of("network", got, iter(["resnet18", "resnet50", "vgg16"]))
+    assert isinstance(error, UsageError)
+    assert str(error) == text
