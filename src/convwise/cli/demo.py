@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option
 
-from .output import Quiet, progress, say
+from .output import Quiet, percent, progress, say
 
 
 def demo(

@@ -52,8 +52,6 @@ class Options:
         Raises:
             UsageError: a name or a value that cannot be used, or an option that would have no effect.
         """
-        if isinstance(self.network, str):
-            object.__setattr__(self, "network", (self.network,))
         for name in self.network:
             networks.describe(name)
         if not self.network or len(set(self.network)) < len(self.network):

@@ -12,7 +12,8 @@ Objective = Callable[[Floats], tuple[Doubles, Floats]]  # (F, ...) -> values (F,
 Precondition = Callable[[Floats], Floats]  # (F, ...) -> (F, ...), about the inverse Hessian times that
 
 MEMORY = 8  # pairs that are remembered
-MAX_ITERATIONS = 300
+MAX_ITERATIONS, HALVINGS = 300, 20
+STALLED_GAP = 1e-5  # a problem that can go no further counts as done within this
 
 
 class _Pair(NamedTuple):
@@ -40,28 +41,46 @@ def minimise(objective: Objective, precondition: Precondition, start: Floats, ga
     p = start.copy()
     value, gradient = objective(p)
     pairs: list[_Pair] = []
-    done = np.zeros(len(p), bool)
+    done = stalled = np.zeros(len(p), bool)
     for _ in range(MAX_ITERATIONS):
         direction = -_inverse_hessian(gradient, pairs, precondition)
         slope = _dot(gradient, direction)
-        done |= -slope / 2 < gap * np.maximum(1, value)
-        if done.all():
-            break
-        direction[done] = 0
-        t = np.ones(len(p))
-        for _ in range(20):
-            q = p + _scaled(t, direction)
-            new_value, new_gradient = objective(q)
-            too_long = ~done & (new_value > value + 1e-4 * t * slope + 1e-7 * np.abs(value))
-            if not too_long.any():
-                break
-            t[too_long] /= 2
+        scale = np.maximum(1, np.abs(value))
+        done = -slope / 2 < gap * scale
+        if (done | stalled).all():
+            return p, bool((-slope / 2 < STALLED_GAP * scale).all())
+        direction[done | stalled] = 0
+        q, new_value, new_gradient, too_long = _line_search(objective, p, direction, value, slope)
+        stalled = stalled | too_long  # not a step is short enough: what is left is the noise of float32
         step, change = q - p, new_gradient - gradient
         product = _dot(step, change)
         inverse = np.where(product > 1e-12, 1 / np.where(product > 1e-12, product, 1), 0)
         pairs = [*pairs[-MEMORY + 1 :], _Pair(step, change, inverse)]
         p, value, gradient = q, new_value, new_gradient
-    return p, bool(done.all())
+    return p, False
+
+
+def _line_search(
+    objective: Objective, p: Floats, direction: Floats, value: Doubles, slope: Doubles
+) -> tuple[Floats, Doubles, Floats, NDArray[np.bool_]]:
+    """Halve each problem's step until its value falls by Armijo's condition.
+
+    Returns:
+        The new points, their values and gradients, and which problems found no step; these stay where they are.
+    """
+    t = np.ones(len(p))
+    noise = 1e-7 * np.maximum(1, np.abs(value))  # of the values, which are sums of float32 logarithms
+    for _ in range(HALVINGS):
+        q = p + _scaled(t, direction)
+        new_value, new_gradient = objective(q)
+        too_long = new_value > value + 1e-4 * t * slope + noise
+        if not too_long.any():
+            return q, new_value, new_gradient, too_long
+        t[too_long] /= 2
+    t[too_long] = 0
+    q = p + _scaled(t, direction)
+    new_value, new_gradient = objective(q)
+    return q, new_value, new_gradient, too_long
 
 
 def _inverse_hessian(gradient: Floats, pairs: list[_Pair], precondition: Precondition) -> Floats:
