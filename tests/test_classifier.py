@@ -14,9 +14,10 @@ import torch
 from PIL import Image
 
 from convwise import networks
-from convwise.classifier import Classifier, Prediction, Provenance, _own_sha256, load, save
+from convwise.classifier import Classifier, Prediction, _own_sha256, load, save
 from convwise.cost import CostReport
 from convwise.data.preprocessing import Preprocessing
+from convwise.data.provenance import ImageSet, Provenance
 from convwise.errors import DataError
 from convwise.fitting import Run
 from convwise.runtime.graph import classifier_graph
@@ -46,7 +47,13 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 
     torch.manual_seed(0)
     network = networks.create("lenet5", 2).eval()
-    provenance = Provenance(data="photos", split_seed=3, trained_on=Provenance.join(["ab" * 32, "cd" * 32]))
+    provenance = Provenance(
+        data="photos",
+        split_seed=3,
+        trained_on=ImageSet.of(["ab" * 32]),
+        chosen_on=ImageSet.of(["cd" * 32]),
+        convwise="1",
+    )
     graph = classifier_graph(network, GREY).SerializeToString()
     saved = save(
         tmp_path / "new" / "classifier", network="lenet5", arguments={"resolution": 28}, classes=["Bär", "\udcff"],
@@ -284,19 +291,3 @@ def test_a_record_that_lacks_something_is_named(folder: Path, changes: dict[str,
     start = f"classifier {str(folder / 'classifier.json')!r} lacks or misstates "
     with pytest.raises(DataError, match=f"^{re.escape(start)}.*; fit again$"):
         load(folder)
-
-
-def test_provenance_knows_what_was_trained_on() -> None:
-    seen, other = hashlib.sha256(b"a").hexdigest(), hashlib.sha256(b"b").hexdigest()
-    provenance = Provenance(data="x", split_seed=0, trained_on=Provenance.join([seen, seen, "00" * 32]))
-    assert len(provenance.trained_on) == 2 * 6
-    assert provenance.saw(seen)
-    assert provenance.saw("00" * 32)
-    assert not provenance.saw(other)
-    assert not provenance.saw(seen[2:] + "00")  # the bytes are compared in their places
-    assert not Provenance(data="x", split_seed=0, trained_on=b"").saw(seen)
-
-
-def test_the_order_of_the_images_does_not_show() -> None:
-    hashes = [hashlib.sha256(bytes([i])).hexdigest() for i in range(9)]
-    assert Provenance.join(hashes) == Provenance.join(reversed(hashes))

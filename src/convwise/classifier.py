@@ -5,7 +5,6 @@ weights.safetensors    to train on
 network.onnx           to predict with: uint8 (B, H, W, C) in; logits and feature_map out
 """
 
-import base64
 import hashlib
 import json
 import os
@@ -19,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from . import __version__
 from .cost import CostReport
 from .data import decoding
 from .data.preprocessing import Preprocessing
+from .data.provenance import Provenance
 from .data.threads import map_in_order, usable_cpus
 from .errors import DataError
 from .metrics import softmax
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 SCHEMA_VERSION = 1
-HASH_BYTES = 6  # of each training image's sha256: two of 10^6 images agree by chance once in 560 classifiers
 
 ImageInput = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
@@ -54,41 +52,6 @@ class Prediction:
     prob: float = 0.0
     probs: dict[str, float] = field(default_factory=dict)
     error: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Provenance:
-    """Where a classifier comes from.
-
-    Attributes:
-        data: the folder it was fitted on, as given.
-        split_seed: salt of the split by hash.
-        trained_on: first bytes of the sha256 of each image that fitted the weights, joined.
-    """
-
-    data: str
-    split_seed: int
-    trained_on: bytes = field(repr=False)
-    convwise: str = __version__
-
-    def saw(self, sha256: str) -> bool:
-        """Whether an image (hex hash of its file) fitted the weights."""
-        return bytes.fromhex(sha256)[:HASH_BYTES] in self._hashes
-
-    @cached_property
-    def _hashes(self) -> frozenset[bytes]:
-        blob = self.trained_on
-        return frozenset(blob[i : i + HASH_BYTES] for i in range(0, len(blob), HASH_BYTES))
-
-    @staticmethod
-    def join(hashes: Iterable[str]) -> bytes:
-        """Make `trained_on` from hex hashes."""
-        return b"".join(sorted({bytes.fromhex(h)[:HASH_BYTES] for h in hashes}))
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; the hashes in base64."""
-        trained_on = base64.b64encode(self.trained_on).decode()
-        return {"convwise": self.convwise, "data": self.data, "split_seed": self.split_seed, "trained_on": trained_on}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,8 +222,6 @@ def _check_files(folder: Path, record: dict[str, Any], sha256: Mapping[str, str]
 
 
 def _from_record(folder: Path, record: dict[str, Any]) -> Classifier:
-    provenance = dict(record["provenance"])
-    provenance["trained_on"] = base64.b64decode(provenance["trained_on"])
     return Classifier(
         folder=folder,
         network=record["network"]["name"],
@@ -268,7 +229,7 @@ def _from_record(folder: Path, record: dict[str, Any]) -> Classifier:
         classes=tuple(record["classes"]),
         preprocessing=Preprocessing.from_json(record["preprocessing"]),
         temperature=float(record["temperature"]),
-        provenance=Provenance(**provenance),
+        provenance=Provenance.from_json(record["provenance"]),
         sha256=record["sha256"],
         **record["cost"],
     )

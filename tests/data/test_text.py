@@ -39,9 +39,9 @@ def test_lines_end_alike_on_every_system() -> None:
     assert file.getvalue() == "1\n2\n"
 
 
-def test_a_table_keeps_the_bytes_of_names_that_are_not_utf_8(tmp_path: Path) -> None:
+def test_a_table_is_utf_8_whatever_the_names_are(tmp_path: Path) -> None:
     write_csv(tmp_path / "t.csv", ["path", "n"], [["b\udce4r.jpg", 1], ["bär.jpg", 2]])
-    assert (tmp_path / "t.csv").read_bytes() == b"path,n\nb\xe4r.jpg,1\nb\xc3\xa4r.jpg,2\n"
+    assert (tmp_path / "t.csv").read_bytes() == b"path,n\nb\\udce4r.jpg,1\nb\xc3\xa4r.jpg,2\n"
 
 
 def test_a_header_is_guarded_too(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_rows_are_in_the_order_of_the_listing(folder: Path) -> None:
     assert [s.path for s in found.samples] == [s.path for s in list_folder(folder).samples]
     assert np.array_equal(found.rows[0], expected(folder, SMALL))
     assert np.array_equal(found.rows[1], expected(folder, GREY))
-    assert found.computed == 10
+    assert found.files_read == 10
     assert found.skipped == {}
 
 
@@ -77,7 +77,7 @@ def test_the_second_time_nothing_is_read_or_computed(folder: Path, reads: Counte
     assert sum(reads.values()) == 10
     again = go(folder, SMALL)
     assert sum(reads.values()) == 10
-    assert again.computed == 0
+    assert again.files_read == 0
     assert np.array_equal(again.rows[0], first.rows[0])
     assert (again.samples, again.verdicts) == (first.samples, first.verdicts)
 
@@ -91,7 +91,7 @@ def test_a_changed_file_alone_is_read_again(folder: Path, reads: Counter[str]) -
     reads.clear()
     again = go(folder, SMALL)
     assert reads == {"img1.png": 1}
-    assert again.computed == 1
+    assert again.files_read == 1
     assert again.samples[6].path == "red/img1.png"
     assert (again.rows[0][6] == 0).all()
     assert np.array_equal(np.delete(again.rows[0], 6, axis=0), np.delete(first.rows[0], 6, axis=0))
@@ -169,7 +169,7 @@ def test_a_file_is_decoded_once_for_two_jobs(
 def test_only_the_job_that_lacks_rows_computes(folder: Path) -> None:
     go(folder, SMALL)
     found = go(folder, SMALL, GREY)
-    assert found.computed == 10
+    assert found.files_read == 10
     assert np.array_equal(found.rows[0], expected(folder, SMALL))
     assert np.array_equal(found.rows[1], expected(folder, GREY))
 
@@ -194,9 +194,9 @@ def test_rows_that_vanish_meanwhile_are_computed_again(folder: Path, damage: str
     else:
         segment.write_bytes(bytes(data) if damage == "row" else bytes(data[:1000]))
     again = gather(list_folder(folder), [job], threads=2)
-    assert again.computed == 10
+    assert again.files_read == 10
     assert np.array_equal(again.rows[0], first.rows[0])
-    assert go(folder, SMALL).computed == 0
+    assert go(folder, SMALL).files_read == 0
 
 
 def test_rows_that_vanish_for_ever_are_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +233,7 @@ def test_rows_are_the_same_cold_warm_and_after_an_interruption(folder: Path, tmp
         gather(list_folder(folder), [pixels_job(SMALL)], threads=1, track=interrupted)
     assert len(pixels_job(SMALL).rows) == 4  # what was finished is kept
     rest = go(folder, SMALL)
-    assert rest.computed == 6
+    assert rest.files_read == 6
     for other in (warm, rest):
         assert np.array_equal(other.rows[0], cold.rows[0])
         assert other.samples == cold.samples
@@ -280,4 +280,4 @@ def test_a_damaged_index_costs_a_pass_and_no_row(folder: Path) -> None:
     (cache_dir() / "index.sqlite").write_bytes(b"damaged" * 1000)
     again = go(folder, SMALL)
     assert np.array_equal(again.rows[0], first.rows[0])
-    assert go(folder, SMALL).computed == 0
+    assert go(folder, SMALL).files_read == 0

@@ -13,7 +13,7 @@ import typer
 from ..errors import ConvwiseError
 from . import cache, demo, evaluate, fit, predict, scan
 
-INTERRUPTED = 130
+INTERRUPTED, READER_GONE = 130, 141
 app = typer.Typer(
     name="convwise",
     help="A folder of labelled images in, a proven image classifier out.",
@@ -47,9 +47,8 @@ def main() -> None:
             _fail("interrupted; what was computed is kept, the same command goes on", INTERRUPTED)
     except ConvwiseError as error:
         code = _fail(str(error), error.exit_code)
-    except BrokenPipeError:  # the reader of our output has gone, as with `| head`
-        _drop_stdout()
-        code = 141
+    except SystemExit as ended:  # typer ends so, with 1, when the reader of our output has gone, as with `| head`
+        code = READER_GONE if ended.code == 1 else ended.code
     except MemoryError:
         code = _fail("the machine gave out: not enough memory; what was computed is kept, try --threads 1", 6)
     except OSError as error:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option
 
-from .output import Quiet, percent, progress, say
+from .output import Quiet, interval, progress, say
 
 
 def demo(
@@ -35,9 +35,7 @@ def demo(
     say(f"3. convwise evaluate {run.path} {digits}")
     classifier, listing = load(run.path), list_folder(digits)
     found = evaluate(classifier, listing, threads=usable_cpus(), track=progress(quiet))
-    say(
-        f"   {found.summary.top1.value:.4f} right on split `{found.split}`, {found.trained_on} of its images trained on"
-    )
+    say(f"   {interval(*found.summary.top1)} of {found.summary.n} images right, split `{found.split}`")
     photo = next(s for s in found.samples if s.label == "7")
     prediction = classifier.predict(listing.path(photo))[0]
     say(f"4. convwise predict {run.path} {listing.path(photo)}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from .output import Json, Quiet, Threads, cost_line, interval, percent, print_json, progress, say
+from .output import Json, Quiet, Threads, cost_line, interval, percent, print_json, progress, say, short
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
@@ -66,7 +66,7 @@ def _record(
     return {
         **per_class, "split": found.split, "macs": classifier.macs, "params": classifier.params,
         "latency_ms": latency.latency_ms, "seconds": round(seconds, 3), "path": str(path),
-        "trained_on": found.trained_on, "skipped": found.skipped, "threads": threads,
+        "trained_on": found.trained_on, "chosen_on": found.chosen_on, "skipped": found.skipped, "threads": threads,
         "confusion": found.summary.confusion.tolist() if len(classifier.classes) <= 50 else None,
     }  # fmt: skip
 
@@ -80,8 +80,7 @@ def _noise(classifier: "Classifier") -> Any:
 def _show(record: dict[str, Any], found: "Evaluation", second: "Evaluation | None", paired: "Paired | None") -> None:
     s = found.summary
     say(f"{interval(*s.top1)} of {s.n} images right, split `{found.split}`")
-    if found.trained_on:
-        say(f"  caution            {found.trained_on} of them were trained on: this is no estimate for new images")
+    _caution(found)
     say(f"  balanced accuracy  {interval(*s.balanced_accuracy)}")
     say(f"  macro F1           {interval(*s.macro_f1)}")
     say(f"  NLL                {s.nll.value:.3f} ({s.nll.low:.3f} to {s.nll.high:.3f})")
@@ -94,6 +93,7 @@ def _show(record: dict[str, Any], found: "Evaluation", second: "Evaluation | Non
         verdict = "a difference" if paired.p_value < 0.05 else "too few images to tell them apart"
         say()
         say(f"against {record['with']['path']}: {percent(second.summary.top1.value)} right")
+        _caution(second)
         say(
             f"  difference {100 * paired.difference:+.1f} points "
             f"(95 % interval {100 * paired.low:+.1f} to {100 * paired.high:+.1f}), "
@@ -102,10 +102,16 @@ def _show(record: dict[str, Any], found: "Evaluation", second: "Evaluation | Non
         )
 
 
-def _show_classes(rows: list[dict[str, Any]], most: int = 30) -> None:
-    from ..data.text import visible
+def _caution(found: "Evaluation") -> None:
+    """Say how many of the images the classifier knew."""
+    if found.trained_on:
+        say(f"  caution            it was trained on {found.trained_on} of them: this is no estimate for new images")
+    if found.chosen_on:
+        say(f"  caution            {found.chosen_on} of them made a choice for it: this is no estimate for new images")
 
-    names = [visible(row["class"]) for row in rows[:most]]
+
+def _show_classes(rows: list[dict[str, Any]], most: int = 30) -> None:
+    names = [short(row["class"]) for row in rows[:most]]
     width = max(len(name) for name in [*names, "class"])
     say()
     say(f"  {'class':{width}}  images  precision  recall    F1")

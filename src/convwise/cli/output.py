@@ -49,6 +49,14 @@ def interval(value: float, low: float, high: float) -> str:
     return f"{percent(value)} (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
 
 
+def short(name: str, most: int = 40) -> str:
+    """A name for a table: nothing hostile, and no longer than `most` characters."""
+    from ..data.text import visible
+
+    name = visible(name)
+    return name if len(name) <= most else f"{name[: most - 3]}..."
+
+
 def cost_line(record: dict[str, Any]) -> str:
     """Print what a classifier costs."""
     params, macs = f"{record['params'] / 1e6:.2f} M params", f"{record['macs'] / 1e6:.1f} M MACs"

@@ -115,7 +115,7 @@ def _writer(stack: contextlib.ExitStack, csv: Path | None, json: bool) -> _Write
     if csv is None:
         return _Writer(sys.stdout)
     try:
-        file = stack.enter_context(csv.open("w", encoding="utf-8", errors="surrogateescape", newline=""))
+        file = stack.enter_context(csv.open("w", encoding="utf-8", errors="backslashreplace", newline=""))
     except OSError as error:
         raise UsageError(f"--csv {str(csv)!r} cannot be written: {error.strerror}") from error
     write_rows(file, [["path", "label", "prob", "probs", "error"]])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from .output import Json, Quiet, Threads, print_json, progress, say
+from .output import Json, Quiet, Threads, print_json, progress, say, short
 
 if TYPE_CHECKING:
     from ..data.problems import Problem
@@ -57,18 +57,17 @@ def scan(
 def _show(record: dict[str, Any], problems: "list[Problem]", csv: Path | None, most: int = 3) -> None:
     from ..data.problems import ADVICE
     from ..data.samples import natural_key
-    from ..data.text import visible
 
     classes = record["classes"]
     splits = [s for s in ("train", "val", "test", "all") if any(s in counts for counts in classes.values())]
     say(f"{record['n']} usable images in {len(classes)} classes, {record['skipped']} that cannot be used")
-    width = max(len(visible(name)) for name in [*classes, "class"])
+    width = max(len(short(name)) for name in [*classes, "class"])
     say()
     say(f"  {'class':{width}}" + "".join(f"{'images' if s == 'all' else s:>9}" for s in splits))
     for name in sorted(classes, key=natural_key):
-        say(f"  {visible(name):{width}}" + "".join(f"{classes[name].get(s, 0):9}" for s in splits))
+        say(f"  {short(name):{width}}" + "".join(f"{classes[name].get(s, 0):9}" for s in splits))
     for name in record["empty"]:
-        say(f"  {visible(name):{width}}  no image files")
+        say(f"  {short(name):{width}}  no image files")
     for reason, n in record["ignored"].items():
         say(f"  passed over: {n} {reason}")
     for kind, n in Counter(p.kind for p in problems).items():

@@ -29,8 +29,8 @@ def write_rows(file: IO[str], rows: Iterable[Sequence[object]]) -> None:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a whole table; names that are not UTF-8 keep their bytes."""
-    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+    """Write a whole table; bytes of names that are no UTF-8 become escapes."""
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         write_rows(file, [header])
         write_rows(file, rows)
 

@@ -25,6 +25,7 @@ class Evaluation:
         labels: (n,) indices into the classifier's classes.
         probs: (n, K).
         trained_on: how many of the images fitted the classifier's weights.
+        chosen_on: how many fitted nothing but made a choice: a penalty, an epoch, the network.
         skipped: path -> reason.
         summary: the metrics.
     """
@@ -34,6 +35,7 @@ class Evaluation:
     labels: NDArray[np.int64]
     probs: NDArray[np.float32]
     trained_on: int
+    chosen_on: int
     skipped: dict[str, str]
     summary: Summary
 
@@ -77,12 +79,14 @@ def evaluate(
     index = {name: i for i, name in enumerate(classifier.classes)}
     labels = np.array([index[s.label] for s in found.samples], np.int64)
     probs = classifier.probs(found.rows[0])
+    seen = classifier.provenance
     return Evaluation(
         split=split,
         samples=found.samples,
         labels=labels,
         probs=probs,
-        trained_on=sum(classifier.provenance.saw(s.sha256) for s in found.samples),
+        trained_on=sum(s.sha256 in seen.trained_on for s in found.samples),
+        chosen_on=sum(s.sha256 in seen.chosen_on for s in found.samples),
         skipped=found.skipped,
         summary=summary(labels, probs),
     )
@@ -114,7 +118,8 @@ def _measured(
         return listing, "all"
     if found <= {None, "train"}:  # flat, or a `train` folder alone: `fit` has split it by the hashes
         hashed = gather(listing, [], threads=threads, track=track).samples
-        if split is None and not any(classifier.provenance.saw(s.sha256) for s in hashed):
+        seen = classifier.provenance.trained_on
+        if split is None and not any(s.sha256 in seen for s in hashed):
             return listing, "all"
         samples = tuple(split_flat([replace(s, split=None) for s in hashed], classifier.provenance.split_seed))
         found = {s.split for s in samples}

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..classifier import Classifier, Provenance, save
+from .. import __version__
+from ..classifier import Classifier, save
+from ..data.provenance import ImageSet, Provenance
 from ..data.roles import Roles, assign, folds, held_out
 from ..data.samples import Listing, list_folder
 from ..errors import DataError
@@ -51,7 +53,7 @@ def fit(
     start = time.monotonic()
     options, root = options or Options(), Path(data)
     target = None if out is None else _named(Path(out))
-    if target is not None and (finished := check_free(target, resume=resume, overwrite=overwrite)):
+    if target is not None and (finished := check_free(target, root, options, resume=resume, overwrite=overwrite)):
         return finished
     listing = list_folder(root)
     command = command or f"convwise.fit({str(data)!r}, {options})"
@@ -88,7 +90,7 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
     ]
     scores = [_score(f.choice_probs, task.labels[task.compare]) for f in fitted]
     best = min(range(len(fitted)), key=lambda i: (-scores[i][0].value, scores[i][1]))
-    draft.note("computed", gathered.computed)
+    draft.note("files_read", gathered.files_read)
     draft.note(
         "steps",
         {
@@ -155,15 +157,22 @@ def _score(probs: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[Inter
 def _save(draft: Draft, outcome: Outcome, chosen: tuple[Candidate, Fitted], options: Options) -> Classifier:
     candidate, fitted = chosen
     weights, graph = fitted.artefacts()
-    hashes = [s.sha256 for s, seen in zip(outcome.roles.samples, fitted.fitted_on, strict=True) if seen]
-    trained_on = Provenance.join(hashes)
+    samples, roles = np.array([s.sha256 for s in outcome.roles.samples]), outcome.roles
+    chose = np.array([s.split in ("train", roles.chooses) for s in roles.samples]) & ~fitted.fitted_on
+    provenance = Provenance(
+        data=str(outcome.listing.root),
+        split_seed=options.split_seed,
+        trained_on=ImageSet.of(samples[fitted.fitted_on]),
+        chosen_on=ImageSet.of(samples[chose]),
+        convwise=__version__,
+    )
     folder = draft.folder / "classifier"
     if folder.exists():  # an interrupted attempt
         shutil.rmtree(folder)
     return save(
         folder, network=candidate.network, arguments=fitted.arguments, classes=outcome.roles.classes,
         preprocessing=fitted.preprocessing, cost=candidate.cost(len(outcome.roles.classes)),
-        provenance=Provenance(data=str(outcome.listing.root), split_seed=options.split_seed, trained_on=trained_on),
+        provenance=provenance,
         weights=weights, graph=graph,
     )  # fmt: skip
 

@@ -37,11 +37,17 @@ def say(listing: Listing, roles: Roles, gathered: Gathered) -> tuple[str, ...]:
     counts = Counter(s.label for s in roles.samples if s.split == "train")
     few = [name for name in roles.classes if counts[name] < 5]
     if few:
-        names = ", ".join(repr(name) for name in few[:3]) + (", ..." if len(few) > 3 else "")
-        notes.append(f"{len(few)} class(es) with fewer than 5 images to train: {names}")
+        notes.append(f"{len(few)} class(es) with fewer than 5 images to train: {_names(few)}")
+    seen = {s.label for s in roles.samples if s.split == roles.measured}
+    if unseen := [name for name in roles.classes if name not in seen]:
+        notes.append(f"{len(unseen)} class(es) without an image to measure on: {_names(unseen)}")
     notes += [f"class folder {name!r} holds no image file and is no class" for name in listing.empty]
     lost = sorted({s.label for s in listing.samples} - {s.label for s in gathered.samples})
     return (*notes, *(f"class {name!r} has no usable image and is no class" for name in lost))
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(repr(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _files(n: int) -> str:

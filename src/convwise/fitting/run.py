@@ -75,9 +75,11 @@ class Draft:
 
         Raises:
             Timeout: another process has it.
+            UsageError: it holds other files.
         """
         self.out, self.folder = out, out.with_name(out.name + ".partial")
         self.folder.mkdir(parents=True, exist_ok=True)
+        _check_ours(self.folder)
         self.lock = FileLock(self.folder / "lock")
         self.lock.acquire(timeout=0)
         self.record = _read(self.folder)
@@ -130,7 +132,7 @@ def open_draft(out: Path | None, data: Path, options: Options, *, overwrite: boo
     with run_errors():
         draft = _named(out, data, options, overwrite) if out else _numbered(data, options)
         if not draft.record or _change(draft.record, data, options):
-            draft.begin({"command": command, "data": str(data.absolute()), "options": options.to_json()})
+            draft.begin({"command": command, "data": os.path.abspath(data), "options": options.to_json()})
     try:
         yield draft
     except (DataError, BudgetError, UsageError):
@@ -190,11 +192,11 @@ def run_errors() -> Iterator[None]:
         ) from error
 
 
-def check_free(out: Path, *, resume: bool, overwrite: bool) -> Run | None:
-    """Look at the output folder before anything is done; a finished run is returned with `resume`.
+def check_free(out: Path, data: Path, options: Options, *, resume: bool, overwrite: bool) -> Run | None:
+    """Look at the output folder before anything is done; with `resume`, this very run is returned if it is finished.
 
     Raises:
-        UsageError: the folder is used.
+        UsageError: the folder is used, or holds a run of other data or options.
     """
     if not os.path.exists(out):  # Path.exists raises for a name that is too long
         return None
@@ -204,7 +206,13 @@ def check_free(out: Path, *, resume: bool, overwrite: bool) -> Run | None:
         return None
     finished = (out / "run.json").is_file()
     if resume and finished:
-        return Run.read(out)
+        run = Run.read(out)
+        if changed := _change(run.record, data, options):
+            raise UsageError(
+                f"output folder {str(out)!r} holds a run with {changed}; "
+                "give the same options to see it, --overwrite to replace it, or choose another --out"
+            )
+        return run
     if not overwrite:
         raise UsageError(
             f"output folder {str(out)!r} is already used; choose another --out"
@@ -224,6 +232,16 @@ def remove_finished(out: Path) -> None:
         shutil.rmtree(out)
 
 
+def _check_ours(folder: Path) -> None:
+    """Check that a `.partial` folder is one of ours before anything in it is deleted."""
+    others = [path.name for path in folder.iterdir() if path.name != "lock" and not path.name.startswith(".tmp-")]
+    if others and "schema_version" not in _read(folder):
+        raise UsageError(
+            f"folder {str(folder)!r} holds other files ({others[0]!r}) and no unfinished run; "
+            "move it, or choose another --out"
+        )
+
+
 def _read(folder: Path) -> dict[str, Any]:
     """What an interrupted run has noted; empty when there is none."""
     try:
@@ -237,6 +255,6 @@ def _change(record: dict[str, Any], data: Path, options: Options) -> str:
     """What an unfinished run was begun with, where that differs from now."""
     if not record:
         return ""
-    if record.get("data") != str(data.absolute()):
+    if record.get("data") != os.path.abspath(data):
         return f"data {record.get('data')!r}"
     return options.difference(record.get("options", {}))

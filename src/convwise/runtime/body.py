@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from .. import weights
 from ..data.preprocessing import Preprocessing
-from .cache import cache_dir, disk_errors, key_of, touch
+from .cache import cache_dir, disk_errors, key_of, temporary, touch
 from .session import FrozenNetwork
 
 EMITTER = 1  # raise it when emit.py or graph.py would write another graph for the same network
@@ -83,7 +82,8 @@ class Body:
         }
         with disk_errors("the network's graph"):
             folder.parent.mkdir(parents=True, exist_ok=True)
-            aside = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
+            aside = temporary(folder.parent)
+            aside.mkdir()
             try:
                 for name, data in files.items():
                     (aside / name).write_bytes(data)

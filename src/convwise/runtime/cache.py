@@ -8,11 +8,11 @@ import json
 import math
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ..errors import MachineError, UsageError
 
@@ -65,17 +65,29 @@ def disk_errors(what: str) -> Iterator[None]:
 
 def write_aside(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole or not at all, also after a kill or a power cut."""
+    with aside(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def aside(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that gets its name, `path`, when all is written; the folder is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
+    hidden = temporary(path.parent)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+        with hidden.open("xb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(aside, path)
+        os.replace(hidden, path)
     except BaseException:
-        Path(aside).unlink(missing_ok=True)
+        hidden.unlink(missing_ok=True)
         raise
+
+
+def temporary(folder: Path) -> Path:
+    """A hidden name in a folder that nobody else takes; files under it get the user's own mode, unlike tempfile's."""
+    return folder / f".tmp-{uuid.uuid4().hex}"
 
 
 def touch(folder: Path) -> None:

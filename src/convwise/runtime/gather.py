@@ -88,14 +88,14 @@ class Gathered:
         verdicts: one a usable sample.
         skipped: path -> reason, for the files that cannot be used.
         rows: one array a job, (usable samples, *row).
-        computed: images that were computed now; the others came from the cache.
+        files_read: files that were read now; of the others everything was known.
     """
 
     samples: tuple[Sample, ...]
     verdicts: tuple[Verdict, ...]
     skipped: dict[str, str]
     rows: tuple[Array, ...]
-    computed: int
+    files_read: int
 
     def check(self, listing: Listing) -> None:
         """Check that there is something to work with.
@@ -126,12 +126,12 @@ def gather(listing: Listing, jobs: Sequence[Job], *, threads: int, track: Track 
         MachineError: the disk gave out; rows written before stay.
     """
     make_room([job.rows.folder for job in jobs])
-    computed, rows = 0, []
+    files_read, rows = 0, []
     with FileIndex() as index:
         verdicts, missing = _known(listing, jobs, index)
         for _ in range(ATTEMPTS):
             if missing:
-                computed += len(missing)
+                files_read += len(missing)
                 verdicts.update(_look_at(listing, missing, jobs, index, threads, track))
             usable = [s for s in listing.samples if not verdicts[s.path].problem]
             contents = [bytes.fromhex(verdicts[s.path].sha256) for s in usable]
@@ -151,7 +151,7 @@ def gather(listing: Listing, jobs: Sequence[Job], *, threads: int, track: Track 
         tuple(verdicts[s.path] for s in usable),
         {s.path: verdicts[s.path].problem for s in listing.samples if verdicts[s.path].problem},
         tuple(rows),
-        computed,
+        files_read,
     )
 
 

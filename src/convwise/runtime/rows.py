@@ -4,16 +4,15 @@ An entry holds one kind of row (the features of one graph at one cut, say). Rows
 aside and renamed: a kill or a second writer can lose or repeat work, never damage it.
 """
 
-import os
-import tempfile
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .cache import cache_dir, disk_errors, touch
+from .cache import aside, cache_dir, disk_errors, touch
 
 FLUSH_ROWS, FLUSH_SECONDS = 256, 2.0  # a kill repeats at most this much
 Array = NDArray[Any]
@@ -72,19 +71,10 @@ class Rows:
         if not self._waiting:
             return
         with disk_errors("computed rows"):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            segment = self.folder / f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.npz"
             contents = np.frombuffer(b"".join(self._waiting), np.uint8).reshape(-1, 32)
-            handle, aside = tempfile.mkstemp(prefix=".tmp-", dir=self.folder)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    np.savez(file, contents=contents, rows=np.stack(list(self._waiting.values())))
-                    file.flush()
-                    os.fsync(file.fileno())
-                segment = self.folder / f"{time.time_ns():020d}-{Path(aside).name[5:]}.npz"
-                os.replace(aside, segment)
-            except BaseException:
-                Path(aside).unlink(missing_ok=True)
-                raise
+            with aside(segment) as file:
+                np.savez(file, contents=contents, rows=np.stack(list(self._waiting.values())))
         for row, content in enumerate(self._waiting):
             self._place[content] = segment, row
         self._waiting = {}

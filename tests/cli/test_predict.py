@@ -1,0 +1,84 @@
+"""`convwise predict`: one row for each input, in order, errors in place."""
+
+import csv
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from .harness import Convwise, in_child
+
+COLUMNS = ["path", "label", "prob", "probs", "error"]
+
+
+def test_each_input_gives_one_row_in_order_with_errors_in_place(
+    convwise: Convwise, run: Path, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"junk")
+    (tmp_path / "empty").mkdir()
+    stripes, disc = photos / "stripes" / "2.jpg", photos / "disc" / "7.jpg"
+    inputs = [stripes, "absent.jpg", disc, "broken.jpg", "empty", stripes]
+    rows = convwise("predict", run, *inputs, "--json").ends(0).json["predictions"]
+    assert [list(row) for row in rows] == [COLUMNS] * 6
+    assert [row["path"] for row in rows] == list(map(str, inputs))
+    assert [row["label"] for row in rows] == ["stripes", None, "disc", None, None, "stripes"]
+    assert rows[1]["error"] == "cannot be read: No such file or directory"
+    assert rows[3]["error"] == "not an image that can be read (4 bytes)"
+    assert rows[4]["error"]
+    assert rows[0] == rows[5]
+    assert rows[0]["error"] is None
+    assert rows[0]["prob"] == pytest.approx(rows[0]["probs"]["stripes"], abs=1e-5)
+    assert sum(rows[0]["probs"].values()) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_folder_stands_for_its_images_in_natural_order(
+    convwise: Convwise, run: Path, photos: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(photos, tmp_path / "data")
+    (tmp_path / "data" / "disc" / "notes.txt").write_text("notes")
+    (tmp_path / "data" / "disc" / ".hidden.jpg").write_bytes(b"junk")
+    (tmp_path / "data" / "disc" / "2.jpg").rename(tmp_path / "data" / "disc" / "10.jpg")
+    convwise("predict", run, "data", "--csv", "rows.csv").ends(0)
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == COLUMNS
+    discs = [os.path.join("data", "disc", f"{n}.jpg") for n in (0, 1, 3, 4, 5, 6, 7, 8, 9, 10)]
+    assert [row["path"] for row in rows[:10]] == discs
+    assert [row["label"] for row in rows] == ["disc"] * 10 + ["stripes"] * 10
+    assert not any(row["error"] for row in rows)
+
+
+def test_text_has_one_line_for_each_input(convwise: Convwise, run: Path, photos: Path) -> None:
+    found = convwise("predict", run, photos / "disc" / "1.jpg", "absent.jpg").ends(0)
+    first, second = found.out.splitlines()
+    assert first.startswith(f"{photos / 'disc' / '1.jpg'}  disc  ")
+    assert first.endswith(" %")
+    assert second == "absent.jpg  error: cannot be read: No such file or directory"
+
+
+def test_when_all_inputs_failed_the_exit_code_says_so(convwise: Convwise, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    found = convwise("predict", run, "absent.jpg", "empty", "--json").ends_somehow(3)
+    assert len(found.json["predictions"]) == 2
+    assert all(row["error"] for row in found.json["predictions"])
+
+
+def test_the_answer_does_not_depend_on_threads_or_company(convwise: Convwise, run: Path, photos: Path) -> None:
+    one = convwise("predict", run, photos, "--threads", 1, "--json").ends(0).json["predictions"]
+    four = convwise("predict", run, photos, "--threads", 4, "--json").ends(0).json["predictions"]
+    alone = convwise("predict", run, photos / "disc" / "5.jpg", "--json").ends(0).json["predictions"]
+    assert one == four
+    assert alone[0] in one
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_over_three_thousand_images(convwise: Convwise, run: Path, many_photos: Path) -> None:
+    code = in_child(
+        "import atexit, resource, sys\n"
+        "atexit.register(lambda: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr))"
+    )
+    disc = [many_photos / "disc", many_photos / "stripes" / "1.jpg"]  # 201 images
+    few = convwise.python("-c", code, "predict", run, *disc, "--csv", "few.csv").ends(0)
+    many = convwise.python("-c", code, "predict", run, *disc * 15, "--csv", "many.csv").ends(0)
+    assert int(many.err) < 1.25 * int(few.err)  # runs differ by a twentieth; kept pixels would double it
