@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from convwise.data.threads import usable_cpus
-from convwise.runtime.latency import device
+from convwise.runtime.session import cpu_name
 
 HERE = Path(__file__).parent
 CONVWISE = [str(Path(sys.executable).with_name("convwise"))]
@@ -162,7 +162,7 @@ def report(
         "repetitions": repetitions,
         "rows": [vars(row) for row in rows],
         "versions": {"python": platform.python_version(), **_versions()},
-        "device": device(),
+        "device": cpu_name(),
         "cpus": usable_cpus(),
         "threads": threads or usable_cpus(),
         "omp_wait_policy": child_environment()["OMP_WAIT_POLICY"],

@@ -29,10 +29,12 @@ _HOME = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name where it is first used (PEP 562)."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'convwise' has no attribute {name!r}")
     from importlib import import_module
 
+    if name in ("cost", "metrics", "networks"):
+        return import_module(f".{name}", __name__)
+    if name not in _HOME:
+        raise AttributeError(f"module 'convwise' has no attribute {name!r}")
     return getattr(import_module(f".{_HOME[name]}", __name__), name)
 
 

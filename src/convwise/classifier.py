@@ -23,8 +23,9 @@ from .data import decoding
 from .data.preprocessing import Preprocessing
 from .data.provenance import Provenance
 from .data.threads import map_in_order, usable_cpus
-from .errors import DataError
+from .errors import DataError, UsageError
 from .metrics import softmax
+from .runtime.cache import write_aside
 from .runtime.session import FrozenNetwork
 
 if TYPE_CHECKING:
@@ -99,12 +100,14 @@ class Classifier:
             images: one or several of: path, PIL image, uint8 array (H, W), (H, W, 1) or (H, W, 3) in RGB.
             threads: images at once; None takes one a processor.
         """
-        if isinstance(images, str | os.PathLike | Image.Image | np.ndarray):
-            images = [images]
         return list(self.predict_iter(images, threads=threads))
 
-    def predict_iter(self, images: Iterable[ImageInput], *, threads: int | None = None) -> Iterator[Prediction]:
+    def predict_iter(
+        self, images: ImageInput | Iterable[ImageInput], *, threads: int | None = None
+    ) -> Iterator[Prediction]:
         """Classify a stream of images, in order, a few at a time, so that memory stays flat. Arguments as `predict`."""
+        if isinstance(images, str | os.PathLike | Image.Image | np.ndarray):
+            images = [images]
         return map_in_order(self._predict_one, images, threads or usable_cpus())
 
     def to_torch(self) -> "nn.Module":
@@ -117,8 +120,11 @@ class Classifier:
         network.load_state_dict(load_file(self.folder / "weights.safetensors"))
         return network.eval()
 
-    def _predict_one(self, image: ImageInput) -> Prediction:
+    def _predict_one(self, image: object) -> Prediction:
         path = os.fspath(image) if isinstance(image, str | os.PathLike) else ""
+        if not isinstance(image, str | os.PathLike | Image.Image | np.ndarray):
+            kind = type(image).__name__
+            raise UsageError(f"an image must be a path, a PIL image or a uint8 array, got {kind}")
         try:
             pixels = self._pixels(image)
         except OSError as error:
@@ -161,7 +167,7 @@ def save(
     folder.mkdir(parents=True)
     files = {"weights.safetensors": weights, "network.onnx": graph}
     for name, data in files.items():
-        (folder / name).write_bytes(data)
+        write_aside(folder / name, data)
     record: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "network": {"name": network, "arguments": dict(arguments), "cut": None},
@@ -174,7 +180,7 @@ def save(
     }
     record["sha256"]["classifier.json"] = _own_sha256(record)
     text = json.dumps(record, indent=1, ensure_ascii=True)
-    (folder / "classifier.json").write_text(text, encoding="utf-8")
+    write_aside(folder / "classifier.json", text.encode())
     return load(folder)
 
 
@@ -189,7 +195,8 @@ def load(path: str | os.PathLike[str]) -> Classifier:
         folder = folder / "classifier"
     file = folder / "classifier.json"
     if not os.path.isfile(file):
-        what = "has no classifier.json" if os.path.isdir(folder) else "does not exist"
+        there = "is a file" if os.path.isfile(folder) else "does not exist"
+        what = "has no classifier.json" if os.path.isdir(folder) else there
         raise DataError(f"classifier {str(path)!r} {what}; give the folder of a run, or its classifier folder")
     try:
         record = json.loads(file.read_text(encoding="utf-8"))

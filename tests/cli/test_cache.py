@@ -23,7 +23,7 @@ def overwrite(path: Path, first: int, junk: bytes = b"\xaa") -> None:
 
 @pytest.mark.parametrize("first", [0, 4096], ids=["all", "behind the first page"])
 def test_a_damaged_index_is_begun_anew(own: Convwise, photos: Path, run: Path, tmp_path: Path, first: int) -> None:
-    overwrite(own.cache / "index.sqlite", first)
+    overwrite(own.cache / "index-1.sqlite", first)
     own.fit(photos, "out").ends(0)
     assert weights_hash(tmp_path / "out") == weights_hash(run)
 

@@ -13,7 +13,7 @@ COMMANDS = {
             "--balance", "--threads", "--max-macs", "--max-ms", "--max-mb", "--resume", "--overwrite", "--json",
             "--quiet"],
     "evaluate": ["--with", "--split", "--threads", "--json", "--quiet"],
-    "predict": ["--csv", "--threads", "--json"],
+    "predict": ["--csv", "--threads", "--json", "--quiet"],
     "cache": ["--clear", "--json"],
 }  # fmt: skip
 

@@ -91,11 +91,15 @@ def test_a_warm_cache_that_is_read_only_serves_all_the_same(
     assert "Read-only file system" in convwise("cache", "--clear").ends(6).message
 
 
-@pytest.mark.parametrize("path", ["file/run", "file/below/run"])
-def test_an_output_folder_that_cannot_be_made(convwise: Convwise, photos: Path, tmp_path: Path, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "reason"), [("file/run", "'file': File exists"), ("file/below/run", "'file/below': Not a directory")]
+)
+def test_an_output_folder_that_cannot_be_made(
+    convwise: Convwise, photos: Path, tmp_path: Path, path: str, reason: str
+) -> None:
     (tmp_path / "file").write_text("a file")
     found = convwise.fit(photos, path).ends(6)
-    assert found.message.startswith(f"the run could not be written '{path}.partial': Not a directory")
+    assert found.message.startswith(f"the run could not be written: {reason}; computed features are kept")
 
 
 def test_a_cache_that_cannot_be_made(tmp_path: Path, photos: Path, run: Path) -> None:

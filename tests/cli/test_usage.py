@@ -13,12 +13,9 @@ def test_a_used_output_folder_is_an_error_that_names_the_ways_out(
 ) -> None:
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "letter.txt").write_text("dear")
-    found = convwise.fit(photos, "used").ends(2)
-    assert found.message == "output folder 'used' is already used; choose another --out, or --overwrite"
-    found = convwise.fit(photos, "used", "--overwrite").ends(2)
-    assert found.message == (
-        "output folder 'used' holds other files and no run; --overwrite replaces runs only, choose another --out"
-    )
+    for more in ((), ("--overwrite",), ("--resume",)):
+        found = convwise.fit(photos, "used", *more).ends(2)
+        assert found.message == "output folder 'used' holds other files and no run; choose another --out"
     assert [path.name for path in (tmp_path / "used").iterdir()] == ["letter.txt"]
 
 
@@ -60,7 +57,7 @@ def test_the_working_folder_itself_cannot_be_the_output_folder(
         (("fti", "photos"), "No such command 'fti'. Did you mean 'fit'?"),
         (("fit", "photos", "--jsno"), "No such option: --jsno (Possible options: --json)"),
         (("fit", "photos", "--max-mac", "1"), "No such option: --max-mac"),
-        (("fit",), "Missing argument 'data'."),
+        (("fit",), "Missing argument 'DATA'."),
         (("predict", "run"), "Missing argument 'PATH ...'."),
         (("fit", "photos", "--seed", "many"), "Invalid value for '--seed'"),
         (("fit", "photos", "--seed", "-1"), "seed must be at least 0, got -1"),
@@ -138,7 +135,7 @@ def test_a_cache_limit_that_is_no_number_is_refused(convwise: Convwise, many_pho
 def test_a_budget_that_nothing_fits_names_what_is_needed(convwise: Convwise, photos: Path, tmp_path: Path) -> None:
     found = convwise.fit(photos, "out", "--max-macs", "1").ends(4)
     assert found.message.startswith(
-        "no candidate fits the budget: efficientnet_lite0 at 224 px needs 3.8391e+08 for max-macs 1; raise it"
+        "no candidate fits the budget: efficientnet_lite0 at 224 px needs 383,910,112 MACs (--max-macs 1); raise it"
     )
     assert not (tmp_path / "out").exists()
     convwise.fit(photos, "out", "--max-macs", "400e6").ends(0)  # as the sentence says

@@ -14,10 +14,10 @@ import pytest
 
 from convwise.errors import DataError, MachineError, UsageError
 from convwise.fitting import Options, Run, fit
-from convwise.fitting import run as run_module
-from convwise.fitting.run import open_draft
+from convwise.fitting.draft import open_draft, run_errors
 
 QUICK = Options(network=("lenet5",), epochs=1, threads=1)
+LENET_RUN = Options(network=("lenet5",), epochs=2, threads=2)  # of the fixture `lenet_run`
 
 Copy = Callable[[str], Path]
 
@@ -31,11 +31,38 @@ def copy(lenet_run: Run, in_tmp_path: Path) -> Copy:
 def test_a_finished_run_is_returned_to_who_resumes(copy: Copy, photos: Path) -> None:
     path = copy("a")
     before = (path / "run.json").stat().st_mtime_ns
-    found = fit(photos, QUICK, out="a", resume=True)
+    found = fit(photos, LENET_RUN, out="a", resume=True)
     assert found.path == Path("a")
     assert found.record == json.loads((path / "run.json").read_text())
     assert found.result["top1"] == Run.read(path).result["top1"]
     assert (path / "run.json").stat().st_mtime_ns == before
+
+
+def test_a_finished_run_of_other_options_or_data_is_not_taken_for_this_one(copy: Copy, photos: Path) -> None:
+    copy("a")
+    text = r"^output folder 'a' holds a run with epochs 2, now 1; give the same options to see it, --overwrite"
+    with pytest.raises(UsageError, match=text):
+        fit(photos, QUICK, out="a", resume=True)
+    shutil.copytree(photos, "other")
+    with pytest.raises(UsageError, match=r"^output folder 'a' holds a run with data '.*'; give the same options"):
+        fit("other", LENET_RUN, out="a", resume=True)
+
+
+def test_a_partial_folder_of_somebody_else_is_left_alone(in_tmp_path: Path, photos: Path) -> None:
+    (in_tmp_path / "a.partial").mkdir()
+    (in_tmp_path / "a.partial" / "diary.txt").write_text("mine")
+    text = "folder 'a.partial' holds other files and no unfinished run; move it, or choose another --out"
+    with pytest.raises(UsageError, match=f"^{re.escape(text)}$"):
+        fit(photos, QUICK, out="a", overwrite=True)
+    assert (in_tmp_path / "a.partial" / "diary.txt").read_text() == "mine"
+
+
+def test_a_folder_with_some_other_run_json_is_not_replaced(in_tmp_path: Path, photos: Path) -> None:
+    (in_tmp_path / "a").mkdir()
+    (in_tmp_path / "a" / "run.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"^output folder 'a' holds other files and no run; "):
+        fit(photos, QUICK, out="a", overwrite=True)
+    assert (in_tmp_path / "a" / "run.json").read_text() == "{}"
 
 
 def test_a_finished_run_is_no_place_for_another(copy: Copy, photos: Path) -> None:
@@ -51,11 +78,10 @@ def test_a_finished_run_is_no_place_for_another(copy: Copy, photos: Path) -> Non
 def test_another_folder_is_no_place_for_a_run(in_tmp_path: Path, photos: Path) -> None:
     (in_tmp_path / "a").mkdir()
     (in_tmp_path / "a" / "diary.txt").touch()
-    with pytest.raises(UsageError, match=r"^output folder 'a' is already used; choose another --out, or --overwrite$"):
-        fit(photos, QUICK, out="a", resume=True)
-    text = "output folder 'a' holds other files and no run; --overwrite replaces runs only, choose another --out"
-    with pytest.raises(UsageError, match=f"^{re.escape(text)}$"):
-        fit(photos, QUICK, out="a", overwrite=True)
+    text = "output folder 'a' holds other files and no run; choose another --out"
+    for resume, overwrite in ((True, False), (False, True), (False, False)):
+        with pytest.raises(UsageError, match=f"^{re.escape(text)}$"):
+            fit(photos, QUICK, out="a", resume=resume, overwrite=overwrite)
     assert [p.name for p in (in_tmp_path / "a").iterdir()] == ["diary.txt"]
 
 
@@ -156,20 +182,34 @@ def test_an_unfinished_run_of_other_data_is_left_alone(in_tmp_path: Path, photos
         fit(photos, QUICK, out="a")
 
 
-def test_a_damaged_unfinished_run_begins_anew(in_tmp_path: Path, photos: Path) -> None:
+def test_what_an_unfinished_run_has_left_is_cleared_when_it_begins_anew(in_tmp_path: Path, photos: Path) -> None:
     unfinished(photos)
-    (in_tmp_path / "a.partial" / "run.json").write_text("{")
     (in_tmp_path / "a.partial" / "stray").touch()
-    found = fit(photos, QUICK, out="a")
+    found = fit(photos, Options(network=("lenet5",), epochs=2, threads=1), out="a", overwrite=True)
     assert "marker" not in found.record
     assert not (found.path / "stray").exists()
+
+
+def test_a_folder_that_a_kill_left_almost_empty_is_taken(in_tmp_path: Path, photos: Path) -> None:
+    (in_tmp_path / "a.partial").mkdir()
+    (in_tmp_path / "a.partial" / ".tmp-1").touch()
+    assert fit(photos, QUICK, out="a").path == Path("a")
+    assert not (in_tmp_path / "a" / ".tmp-1").exists()
+
+
+def test_a_partial_folder_with_some_other_run_json_is_left_alone(in_tmp_path: Path, photos: Path) -> None:
+    (in_tmp_path / "a.partial").mkdir()
+    (in_tmp_path / "a.partial" / "run.json").write_text("{")
+    with pytest.raises(UsageError, match=r"^folder 'a\.partial' holds other files and no unfinished run; "):
+        fit(photos, QUICK, out="a", overwrite=True)
+    assert (in_tmp_path / "a.partial" / "run.json").read_text() == "{"
 
 
 HOLD = """
 import sys
 from pathlib import Path
 from convwise.fitting import Options
-from convwise.fitting.run import open_draft
+from convwise.fitting.draft import open_draft
 with open_draft(Path("a"), Path("photos"), Options(), overwrite=False, command=""):
     print("held", flush=True)
     sys.stdin.read()
@@ -196,22 +236,19 @@ def test_a_run_that_fails_by_its_data_leaves_nothing(in_tmp_path: Path) -> None:
 
 
 def test_a_full_disk_keeps_what_was_begun(in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Path.write_bytes
+    def write_aside(path: Path, data: bytes) -> None:
+        if path.name == "weights.safetensors":
+            raise OSError(28, "No space left on device", str(path))
+        path.write_bytes(data)
 
-    def write_bytes(self: Path, data: bytes) -> int:
-        if self.name == "weights.safetensors":
-            raise OSError(28, "No space left on device", str(self))
-        return real(self, data)
-
-    monkeypatch.setattr(Path, "write_bytes", write_bytes)
     text = (
-        r"^the run could not be written '.*weights\.safetensors': No space left on device; computed features are kept"
+        r"^the run could not be written: '.*weights\.safetensors': No space left on device; computed features are kept"
     )
-    with pytest.raises(MachineError, match=text):
-        fit(photos, QUICK, out="a")
+    with monkeypatch.context() as patch:
+        patch.setattr("convwise.classifier.write_aside", write_aside)
+        with pytest.raises(MachineError, match=text):
+            fit(photos, QUICK, out="a")
     assert not (in_tmp_path / "a").exists()
-    monkeypatch.undo()
-    monkeypatch.chdir(in_tmp_path)
     assert fit(photos, QUICK, out="a").path == Path("a")
 
 
@@ -240,5 +277,5 @@ def test_what_is_no_finished_run_is_told(tmp_path: Path, text: str | None) -> No
 
 
 def test_a_failing_disk_is_named() -> None:
-    with pytest.raises(MachineError, match=r"^the run could not be written: odd; "), run_module.run_errors():
+    with pytest.raises(MachineError, match=r"^the run could not be written: odd; "), run_errors():
         raise OSError("odd")

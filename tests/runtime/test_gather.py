@@ -277,7 +277,7 @@ def test_a_folder_without_a_usable_image_is_an_error(tmp_path: Path) -> None:
 
 def test_a_damaged_index_costs_a_pass_and_no_row(folder: Path) -> None:
     first = go(folder, SMALL)
-    (cache_dir() / "index.sqlite").write_bytes(b"damaged" * 1000)
+    (cache_dir() / "index-1.sqlite").write_bytes(b"damaged" * 1000)
     again = go(folder, SMALL)
     assert np.array_equal(again.rows[0], first.rows[0])
     assert go(folder, SMALL).files_read == 0

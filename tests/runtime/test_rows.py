@@ -255,14 +255,14 @@ def test_usage_is_told_by_kind() -> None:
     assert cache_usage() == {"rows": 0, "graphs": 0, "index": 0}
     filled(range(3))
     write_aside(cache_dir() / "graphs" / "x" / "network.onnx", bytes(70))
-    write_aside(cache_dir() / "index.sqlite", bytes(9))
+    write_aside(cache_dir() / "index-1.sqlite", bytes(9))
     (path,) = segments()
     assert cache_usage() == {"rows": path.stat().st_size, "graphs": 70, "index": 9}
 
 
 def test_clearing_leaves_what_is_not_convwise_s() -> None:
     filled(range(3))
-    for name in ("index.sqlite", "index.sqlite-journal", "mine.txt", "other/mine.txt", "graphs/x/network.onnx"):
+    for name in ("index-1.sqlite", "index-1.sqlite-journal", "mine.txt", "other/mine.txt", "graphs/x/network.onnx"):
         write_aside(cache_dir() / name, b"x")
     clear_cache()
     clear_cache()  # what is gone already is no error

@@ -13,6 +13,7 @@ import typer
 from ..errors import ConvwiseError
 from . import cache, demo, evaluate, fit, predict, scan
 
+OUT_OF_MEMORY = ("can't allocate memory", "failed to allocate", "bad allocation")  # as torch and ONNX Runtime say it
 INTERRUPTED, READER_GONE = 130, 141
 app = typer.Typer(
     name="convwise",
@@ -44,7 +45,9 @@ def main() -> None:
         code = app(standalone_mode=False)
         sys.stdout.flush()
         if code == INTERRUPTED:  # typer has taken the KeyboardInterrupt
-            _fail("interrupted; what was computed is kept, the same command goes on", INTERRUPTED)
+            _interrupted()
+    except (KeyboardInterrupt, typer.Abort):
+        code = _interrupted()
     except ConvwiseError as error:
         code = _fail(str(error), error.exit_code)
     except SystemExit as ended:  # typer ends so, with 1, when the reader of our output has gone, as with `| head`
@@ -56,10 +59,17 @@ def main() -> None:
         where = f" {error.filename!r}" if error.filename else ""
         code = _fail(f"the machine gave out: {error.strerror or error}{where}", 6)
     except Exception as error:
-        if not hasattr(error, "exit_code") or not hasattr(error, "format_message"):
+        if hasattr(error, "exit_code") and hasattr(error, "format_message"):
+            code = _misused(error)
+        elif any(words in str(error).lower() for words in OUT_OF_MEMORY):
+            code = _fail("the machine gave out: not enough memory; what was computed is kept, try --threads 1", 6)
+        else:
             raise
-        code = _misused(error)
     sys.exit(code)
+
+
+def _interrupted() -> int:
+    return _fail("interrupted; what was computed is kept, the same command goes on", INTERRUPTED)
 
 
 def _misused(error: Any) -> int:

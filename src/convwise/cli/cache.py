@@ -10,7 +10,10 @@ from .output import Json, print_json, say
 def cache(
     clear: Annotated[bool, Option("--clear", help="Delete everything in it.")] = False, json: Json = False
 ) -> None:
-    """Show what the cache holds, or clear it. CONVWISE_CACHE says where it is, CONVWISE_CACHE_GB (20) how much."""
+    """Show what the cache holds, or clear it.
+
+    CONVWISE_CACHE says where it is, CONVWISE_CACHE_GB (20) how much it may hold.
+    """
     from ..runtime.cache import cache_dir, cache_limit, cache_usage, clear_cache
 
     before = cache_usage()

@@ -9,13 +9,13 @@ from .output import Quiet, interval, progress, say
 
 
 def demo(
-    out: Annotated[Path, Option(help="Folder for the images and the run.")] = Path("convwise-demo"),
+    out: Annotated[Path, Option(metavar="DIR", help="Folder for the images and the run.")] = Path("convwise-demo"),
     quiet: Quiet = False,
 ) -> None:
-    """Do the main job on images that are already here: 1,797 handwritten digits.
+    """Do the main job on images that are already here.
 
-    They are written as PNG files in one folder a class, and from there on go the way of any user's photos, with two
-    candidates: a softmax layer on frozen EfficientNet-Lite0 features, and LeNet-5 trained from scratch.
+    1,797 handwritten digits are written as PNG files, one folder a class, and from there on go the way of any user's
+    photos, with two candidates: a softmax layer on frozen EfficientNet-Lite0 features, and LeNet-5 from scratch.
     """
     from ..classifier import load
     from ..data.samples import list_folder
@@ -51,9 +51,11 @@ def write_digits(folder: Path) -> None:
     from PIL import Image
     from sklearn.datasets import load_digits
 
+    from ..runtime.cache import aside
+
     digits = load_digits()
     for i, (levels, label) in enumerate(zip(digits.images, digits.target, strict=True)):
         path = folder / str(label) / f"{i:04d}.png"
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray((levels * 255 / 16).round().astype(np.uint8)).save(path)
+            with aside(path) as file:
+                Image.fromarray((levels * 255 / 16).round().astype(np.uint8)).save(file, "PNG")

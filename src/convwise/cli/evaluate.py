@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    classifier: Annotated[Path, Argument(help="Folder of a run or of a classifier.")],
-    data: Annotated[Path, Argument(help="Folder of labelled images.")],
+    classifier: Annotated[Path, Argument(metavar="CLASSIFIER", help="Folder of a run or of a classifier.")],
+    data: Annotated[Path, Argument(metavar="DATA", help="Folder of labelled images.")],
     other: Annotated[
         Path | None, Option("--with", metavar="CLASSIFIER", help="Compare with another, image by image.")
     ] = None,
     split: Annotated[
-        str | None, Option(help="train, val, test or all; by default the one that `fit` would measure.")
+        str | None, Option(metavar="NAME", help="train, val, test or all; by default the one that `fit` would measure.")
     ] = None,
     threads: Threads = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure a classifier on a folder of labelled images, or compare two."""
+    """Measure a classifier on labelled images, or compare two."""
     from ..classifier import load
     from ..data.samples import list_folder
     from ..data.threads import usable_cpus
@@ -58,7 +58,7 @@ def _record(
 ) -> dict[str, Any]:
     from ..runtime.latency import measure_latency
 
-    latency = measure_latency(classifier.frozen, _noise(classifier), threads=1)
+    latency = measure_latency(classifier.frozen, _noise(classifier))
     per_class = found.summary.to_json()
     del per_class["confusion"]
     for name, row in zip(classifier.classes, per_class["per_class"], strict=True):  # type: ignore[call-overload]
@@ -66,7 +66,8 @@ def _record(
     return {
         **per_class, "split": found.split, "macs": classifier.macs, "params": classifier.params,
         "latency_ms": latency.latency_ms, "seconds": round(seconds, 3), "path": str(path),
-        "trained_on": found.trained_on, "chosen_on": found.chosen_on, "skipped": found.skipped, "threads": threads,
+        "trained_on": found.trained_on, "chosen_on": found.chosen_on, "left_out": found.left_out,
+        "skipped": found.skipped, "threads": threads,
         "confusion": found.summary.confusion.tolist() if len(classifier.classes) <= 50 else None,
     }  # fmt: skip
 
@@ -85,6 +86,10 @@ def _show(record: dict[str, Any], found: "Evaluation", second: "Evaluation | Non
     say(f"  macro F1           {interval(*s.macro_f1)}")
     say(f"  NLL                {s.nll.value:.3f} ({s.nll.low:.3f} to {s.nll.high:.3f})")
     say(f"  cost               {cost_line(record)}")
+    if found.left_out:
+        say(f"  left out           {found.left_out} images that `fit` would train on; --split all takes them too")
+    if unseen := [row["class"] for row in record["per_class"] if not row["support"]]:
+        say(f"  not measured       {len(unseen)} classes without an image here, the first {unseen[0]!r}")
     if found.skipped:
         path, reason = next(iter(found.skipped.items()))
         say(f"  skipped            {len(found.skipped)} files, the first {path}: {reason}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
+from ..networks import names
 from .output import Json, Quiet, cost_line, interval, print_json, progress, say
 
 if TYPE_CHECKING:
@@ -14,19 +15,22 @@ if TYPE_CHECKING:
 
 
 def fit(
-    data: Annotated[Path, Argument(help="Folder with one sub-folder of images a class, or train/val/test of such.")],
-    out: Annotated[Path | None, Option(help="Folder of the run; the next runs/<n> by default.")] = None,
+    data: Annotated[
+        Path, Argument(metavar="DATA", help="Folder with one sub-folder of images a class, or train/val/test of such.")
+    ],
+    out: Annotated[Path | None, Option(metavar="DIR", help="Folder of the run; the next runs/<n> by default.")] = None,
     network: Annotated[
-        list[str] | None, Option(help="A candidate; repeat it for several. Default: efficientnet_lite0.")
+        list[str] | None,
+        Option(metavar="NAME", help=f"A candidate: {' or '.join(names())} (default); repeat it for several."),
     ] = None,
     transfer: Annotated[
-        str | None, Option(help="head: softmax layer on frozen published features; none: from scratch.")
+        str | None, Option(metavar="HOW", help="head: softmax layer on frozen published features; none: from scratch.")
     ] = None,
     resolution: Annotated[int | None, Option(metavar="PX", help="Input side; each network's own by default.")] = None,
     epochs: Annotated[int | None, Option(metavar="N", help="Of training from scratch.")] = None,
     time_limit: Annotated[float | None, Option(metavar="S", help="Seconds of training from scratch.")] = None,
-    seed: Annotated[int, Option(help="Of everything random.")] = 0,
-    split_seed: Annotated[int, Option(help="Of the split of a flat folder.")] = 0,
+    seed: Annotated[int, Option(metavar="N", help="Of everything random.")] = 0,
+    split_seed: Annotated[int, Option(metavar="N", help="Of the split of a flat folder.")] = 0,
     balance: Annotated[bool, Option("--balance", help="Weigh all classes alike.")] = False,
     threads: Annotated[int | None, Option(metavar="N", help="One a processor by default.")] = None,
     max_macs: Annotated[float | None, Option(metavar="N", help="Budget: multiply-accumulates, such as 300e6.")] = None,
@@ -39,7 +43,7 @@ def fit(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make a classifier from a folder of labelled images, and measure it.
+    """Make and measure a classifier from a folder of images.
 
     A flat folder is split 80/20 by the hashes of its files. What is measured has chosen nothing.
     """

@@ -10,20 +10,29 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Exit, Option
 
-from .output import Json, Threads
+from .output import Json, Quiet, Threads
 
 if TYPE_CHECKING:
     from ..classifier import Prediction
 
 
+CSV_HEADER = ("path", "label", "prob", "probs", "error")
+
+
 def predict(
-    classifier: Annotated[Path, Argument(help="Folder of a run or of a classifier.")],
+    classifier: Annotated[Path, Argument(metavar="CLASSIFIER", help="Folder of a run or of a classifier.")],
     paths: Annotated[list[Path], Argument(metavar="PATH ...", help="Image files, or folders of them.")],
-    csv: Annotated[Path | None, Option(metavar="FILE", help="Write path, label, prob, probs, error as CSV.")] = None,
+    csv: Annotated[
+        Path | None, Option(metavar="FILE", help="Write path, label, prob, probs, error as CSV; - is stdout.")
+    ] = None,
     threads: Threads = None,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Classify images: one row each, in the order given; a file that cannot be used is a row with an error."""
+    """Classify images, one row each, in the order given.
+
+    A file that cannot be used is a row with an error; when every one is, the exit code is 3.
+    """
     from ..classifier import load
     from ..errors import UsageError
 
@@ -39,6 +48,8 @@ def predict(
         for prediction in predictions:
             write(prediction)
             total, failed = total + 1, failed + bool(prediction.error)
+    if failed and not quiet:
+        sys.stderr.write(f"{failed} of {total} could not be classified; their rows say why\n")
     if failed == total:
         raise Exit(3)
 
@@ -114,11 +125,14 @@ def _writer(stack: contextlib.ExitStack, csv: Path | None, json: bool) -> _Write
         return writer
     if csv is None:
         return _Writer(sys.stdout)
+    if str(csv) == "-":
+        write_rows(sys.stdout, [CSV_HEADER])
+        return _CsvWriter(sys.stdout)
     try:
         file = stack.enter_context(csv.open("w", encoding="utf-8", errors="backslashreplace", newline=""))
     except OSError as error:
         raise UsageError(f"--csv {str(csv)!r} cannot be written: {error.strerror}") from error
-    write_rows(file, [["path", "label", "prob", "probs", "error"]])
+    write_rows(file, [CSV_HEADER])
     return _CsvWriter(file)
 
 

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def scan(
-    data: Annotated[Path, Argument(help="Folder of labelled images.")],
+    data: Annotated[Path, Argument(metavar="DATA", help="Folder of labelled images.")],
     csv: Annotated[Path | None, Option(metavar="FILE", help="Write what to fix, one row a file.")] = None,
     threads: Threads = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Look at every image of a folder and list what is wrong. Nothing is changed."""
+    """List what is wrong in a folder of images; change nothing."""
     from ..data.problems import ADVICE, Facts, count_classes, find_problems
     from ..data.samples import list_folder
     from ..data.text import write_csv

@@ -12,12 +12,13 @@ import os
 import stat
 from collections.abc import Sequence
 from functools import cache
+from importlib import metadata
 from typing import NamedTuple
 
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from ..errors import DataError
 from .preprocessing import DECODE_RULE, Preprocessing
@@ -65,8 +66,9 @@ def read(path: str | os.PathLike[str]) -> bytes:
     Raises:
         OSError: it cannot be read.
     """
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError("not a regular file")
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        raise OSError("a folder, not an image file" if stat.S_ISDIR(mode) else "not a regular file")
     with open(path, "rb") as file:
         return file.read()
 
@@ -130,11 +132,18 @@ def thumbnail(data: bytes, side: int) -> bytes:
 @cache
 def rule() -> str:
     """Name of everything that decides the pixels of a file: our rule and the decoders installed here."""
-    return f"{DECODE_RULE}/pillow-{PIL.__version__}/heic-{_has_heic()}"
+    return "/".join([str(DECODE_RULE), f"pillow-{PIL.__version__}", *_versions()])
 
 
 def _has_heic() -> bool:
     return importlib.util.find_spec("pi_heif") is not None
+
+
+def _versions() -> list[str]:
+    """The libraries that decode, with their versions."""
+    names = ("jpg", "libjpeg_turbo", "webp", "avif", "libtiff", "zlib")
+    found = [f"{name}-{features.version(name)}" for name in names]
+    return [*found, f"heic-{metadata.version('pi-heif') if _has_heic() else None}"]
 
 
 @cache
@@ -206,6 +215,8 @@ def _reason(error: Exception, data: bytes) -> str:
     if isinstance(error, UnidentifiedImageError):
         return f"not an image that can be read ({len(data)} bytes)"
     text = str(error) or type(error).__name__
+    if "out of memory" in text.lower():  # Pillow's codecs say so: it is the machine's fault, not the file's
+        raise MemoryError(text) from error
     if "truncated" in text.lower() or "broken data stream" in text.lower():
         return "cut short (truncated)"
     return f"damaged: {' '.join(text.split())[:120]}"

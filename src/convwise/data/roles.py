@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import DataError
-from .samples import Sample, natural_key
+from .samples import Listing, Sample, natural_key
 
 MEASURED_SHARE = 0.2  # of a flat folder
 HELD_OUT_SHARE = 0.1  # of train, where weights are trained
@@ -77,6 +77,19 @@ def assign(samples: Sequence[Sample], split_seed: int) -> Roles:
         sentences["val"] = "makes every choice"
     sentences[measured] = "measured once; it chose nothing"
     return Roles(tuple(samples), tuple(classes), "val" if three else None, measured, sentences)
+
+
+def check_splits(listing: Listing, usable: Sequence[Sample]) -> None:
+    """Check that every split that the folder names has something left.
+
+    Raises:
+        DataError: not one image of a split can be used; the others would silently change their roles.
+    """
+    for split in sorted({str(s.split) for s in listing.samples if s.split} - {str(s.split) for s in usable}):
+        n = sum(s.split == split for s in listing.samples)
+        raise DataError(
+            f"none of the {n} image files in split `{split}` can be used; mend them, or take the folder away"
+        )
 
 
 def held_out(samples: Sequence[Sample], split_seed: int) -> list[bool]:

@@ -26,6 +26,7 @@ class Evaluation:
         probs: (n, K).
         trained_on: how many of the images fitted the classifier's weights.
         chosen_on: how many fitted nothing but made a choice: a penalty, an epoch, the network.
+        left_out: how many images of a flat folder stand on the side that is not measured.
         skipped: path -> reason.
         summary: the metrics.
     """
@@ -36,6 +37,7 @@ class Evaluation:
     probs: NDArray[np.float32]
     trained_on: int
     chosen_on: int
+    left_out: int
     skipped: dict[str, str]
     summary: Summary
 
@@ -65,7 +67,7 @@ def evaluate(
     """
     if split is not None and split not in SPLITS:
         raise one_of("split", split, SPLITS)
-    listing, split = _measured(classifier, listing, split, threads, track)
+    listing, split, left_out = _measured(classifier, listing, split, threads, track)
     _check_classes(classifier, listing)
     job = features_job(
         classifier.frozen,
@@ -87,6 +89,7 @@ def evaluate(
         probs=probs,
         trained_on=sum(s.sha256 in seen.trained_on for s in found.samples),
         chosen_on=sum(s.sha256 in seen.chosen_on for s in found.samples),
+        left_out=left_out,
         skipped=found.skipped,
         summary=summary(labels, probs),
     )
@@ -110,17 +113,18 @@ def compare_classifiers(first: Evaluation, second: Evaluation) -> Paired:
 
 def _measured(
     classifier: Classifier, listing: Listing, split: str | None, threads: int, track: Track
-) -> tuple[Listing, str]:
-    """The part of a folder that is measured, and its name."""
+) -> tuple[Listing, str, int]:
+    """The part of a folder that is measured, its name, and how many images of a flat folder are not in it."""
     samples = listing.samples
     found = {s.split for s in samples}
     if split == "all":
-        return listing, "all"
-    if found <= {None, "train"}:  # flat, or a `train` folder alone: `fit` has split it by the hashes
+        return listing, "all", 0
+    flat = found <= {None, "train"}  # or a `train` folder alone: `fit` has split it by the hashes
+    if flat:
         hashed = gather(listing, [], threads=threads, track=track).samples
         seen = classifier.provenance.trained_on
         if split is None and not any(s.sha256 in seen for s in hashed):
-            return listing, "all"
+            return listing, "all", 0
         samples = tuple(split_flat([replace(s, split=None) for s in hashed], classifier.provenance.split_seed))
         found = {s.split for s in samples}
         split = split or "test"
@@ -128,7 +132,8 @@ def _measured(
     if split not in found:
         there = ", ".join(sorted(str(name) for name in found))
         raise DataError(f"data folder {str(listing.root)!r} has no usable image in split {split!r}, only in {there}")
-    return replace(listing, samples=tuple(s for s in samples if s.split == split)), split
+    measured = tuple(s for s in samples if s.split == split)
+    return replace(listing, samples=measured), split, len(samples) - len(measured) if flat else 0
 
 
 def _check_classes(classifier: Classifier, listing: Listing) -> None:

@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..classifier import Classifier, save
 from ..data.provenance import ImageSet, Provenance
-from ..data.roles import Roles, assign, folds, held_out
+from ..data.roles import Roles, assign, check_splits, folds, held_out
 from ..data.samples import Listing, list_folder
-from ..errors import DataError
+from ..errors import DataError, UsageError
 from ..metrics import Interval, summary, wilson
 from ..runtime.gather import Track, gather, silent
 from ..runtime.latency import Latency, measure_latency
 from .candidates import make_candidates, within_budget
-from .notes import say
+from .draft import Draft, open_draft, run_errors
+from .notes import say, say_resolution
 from .options import Options
 from .outcome import Outcome, Tried
-from .run import Draft, Run, check_free, open_draft, remove_finished, run_errors
+from .run import Run, check_free
 from .task import Candidate, Fitted, Task
 from .write import write_run
 
@@ -53,6 +54,7 @@ def fit(
     start = time.monotonic()
     options, root = options or Options(), Path(data)
     target = None if out is None else _named(Path(out))
+    _check_outside(target or Path("runs"), root)
     if target is not None and (finished := check_free(target, root, options, resume=resume, overwrite=overwrite)):
         return finished
     listing = list_folder(root)
@@ -63,14 +65,26 @@ def fit(
             classifier = _save(draft, outcome, chosen, options)
             outcome = replace(outcome, latency=_latency(draft, classifier), seconds=time.monotonic() - start)
             result = write_run(draft.folder, draft.out, outcome, draft.record["command"])
-            if overwrite:
-                remove_finished(draft.out)
-            return draft.finish(result)
+            return draft.finish(result, overwrite=overwrite)
 
 
 def _named(out: Path) -> Path:
     """The folder under a path that ends in a name, for `<name>.partial` beside it."""
     return out if out.name not in ("", "..") else Path(os.path.abspath(out))
+
+
+def _check_outside(out: Path, data: Path) -> None:
+    """Check that the run will not lie among the images, where the next `fit` would take it for a class.
+
+    Raises:
+        UsageError: it would.
+    """
+    inside, folder = os.path.realpath(out), os.path.realpath(data)
+    if os.path.isdir(folder) and inside.startswith(os.path.join(folder, "")):
+        raise UsageError(
+            f"the run would be written into the data folder, as {str(out)!r}; "
+            f"choose an --out that is not in {str(data)!r}"
+        )
 
 
 def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tuple[Outcome, tuple[Candidate, Fitted]]:
@@ -82,6 +96,7 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
     gathered = gather(listing, [c.job() for c in candidates], threads=options.thread_count, track=track)
     collected = time.monotonic()
     gathered.check(listing)
+    check_splits(listing, gathered.samples)
     roles = assign(gathered.samples, options.split_seed)
     task = _task(roles, options, any(c.transfer == "none" for c in candidates))
     fitted = [
@@ -114,7 +129,7 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
         listing=listing,
         roles=roles,
         skipped=gathered.skipped,
-        notes=say(listing, roles, gathered),
+        notes=(*say(listing, roles, gathered), *say_resolution(candidates)),
         measured=tuple(s for s in roles.samples if s.split == roles.measured),
         labels=task.labels[measured],
         probs=probs,
@@ -182,6 +197,6 @@ def _latency(draft: Draft, classifier: Classifier) -> Latency:
     if "latency" in draft.record:
         return Latency(**draft.record["latency"])
     pixels = np.random.default_rng(0).integers(0, 256, classifier.preprocessing.shape, np.uint8)
-    latency = measure_latency(classifier.frozen, pixels, threads=1)
+    latency = measure_latency(classifier.frozen, pixels)
     draft.note("latency", latency._asdict())
     return latency

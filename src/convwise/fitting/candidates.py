@@ -6,11 +6,13 @@ import numpy as np
 
 from ..errors import BudgetError
 from ..runtime.latency import measure_latency
+from .draft import Draft
 from .head_candidate import HeadCandidate
 from .options import Options
-from .run import Draft
 from .scratch_candidate import ScratchCandidate
 from .task import Candidate
+
+UNITS = {"max-macs": "{:,.0f} MACs", "max-mb": "{:.1f} MB", "max-ms": "{:.3g} ms"}
 
 
 def make_candidates(options: Options) -> list[Candidate]:
@@ -44,7 +46,7 @@ def within_budget(candidates: Sequence[Candidate], num_classes: int, options: Op
         if options.max_ms is not None:
             costs["max-ms"] = _speed_trial(candidate, draft)
         excess = [
-            f"{costs[name]:.6g} for {name} {limit:.6g}"
+            f"{UNITS[name].format(costs[name])} (--{name} {limit:g})"
             for name, limit in limits.items()
             if limit and costs[name] > limit
         ]
@@ -64,6 +66,6 @@ def _speed_trial(candidate: Candidate, draft: Draft) -> float:
     trials: dict[str, float] = draft.record.get("trials_ms", {})
     if candidate.network not in trials:
         pixels = np.zeros(candidate.preprocessing.shape, np.uint8)
-        trials[candidate.network] = measure_latency(candidate.frozen(), pixels, threads=1).latency_ms
+        trials[candidate.network] = measure_latency(candidate.frozen(), pixels).latency_ms
         draft.note("trials_ms", trials)
     return trials[candidate.network]

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from .. import weights
 from ..cost import CostReport
-from ..errors import DataError
+from ..errors import DataError, GateError
 from ..metrics import softmax, wilson
 from ..runtime.body import Body, prepare_body
 from ..runtime.gather import Job, Track, features_job
-from ..runtime.session import FrozenNetwork
+from ..runtime.session import TOLERANCE, FrozenNetwork
 from ..transfer.design import Design
 from ..transfer.head import choose_l2, fit_head
 from .task import Fitted, Floats, Step, Task, serialise
@@ -63,15 +63,14 @@ class HeadCandidate:
         design = Design(rows if used.all() else rows[used], task.train[used], threads)
         choice = choose_l2(design, labels, task.num_classes, fold_of[used], balance=task.balance)
         head = fit_head(design, labels, task.num_classes, choice.l2, balance=task.balance, start=choice.start)
-        if not head.converged:
-            raise DataError("the softmax layer did not converge; try another --resolution, or `convwise scan`")
         count = len(np.unique(task.folds[task.folds >= 0]))
         right = int((choice.probs.argmax(axis=1) == labels).sum())
+        short = "" if head.converged else "; stopped before the minimum"
         judge = "the `val` split" if by_val else f"{count}-fold cross-validation inside `train`"
         history = tuple(Step(None, l2, None, nll, None, None) for l2, nll in choice.path)
         return Fitted(
             choice_probs=choice.probs[task.compare[used]],
-            how_chosen=f"L2 strength {choice.l2:.2g} by {judge}",
+            how_chosen=f"L2 strength {choice.l2:.2g} by {judge}{short}",
             cross_validation=None if by_val else wilson(right, len(labels)),
             history=history,
             arguments=dict(self.published.arguments),
@@ -87,4 +86,18 @@ class HeadCandidate:
 
         last = self.body.last_layer
         state = self.body.weights() | {f"{last}.weight": weight, f"{last}.bias": bias}
-        return serialise(state), with_head(self.body.graph, weight, bias)
+        graph = with_head(self.body.graph, weight, bias)
+        self._hold_to_layer(graph, weight, bias)
+        return serialise(state), graph
+
+    def _hold_to_layer(self, graph: bytes, weight: Floats, bias: Floats) -> None:
+        """Run the graph that users get beside the layer that was measured.
+
+        Raises:
+            GateError: they differ.
+        """
+        pixels = np.random.default_rng(0).integers(0, 256, (1, *self.preprocessing.shape), np.uint8)
+        expected = self.frozen().run(pixels, ["features"])[0] @ weight.T + bias
+        error = float(np.abs(FrozenNetwork(graph).run(pixels, ["logits"])[0] - expected).max())
+        if not error <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
+            raise GateError(f"the classifier's graph differs from the layer that was measured: {error:.2g}")

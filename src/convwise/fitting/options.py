@@ -62,6 +62,9 @@ class Options:
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise UsageError(f"{name.replace('_', '-')} must be a number above 0, got {value}")
+        for name in ("resolution", "epochs", "threads", "seed", "split_seed"):
+            if getattr(self, name) is not None and not isinstance(getattr(self, name), int):
+                raise UsageError(f"{name.replace('_', '-')} must be a whole number, got {getattr(self, name)}")
         for name in ("seed", "split_seed"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name.replace('_', '-')} must be at least 0, got {getattr(self, name)}")

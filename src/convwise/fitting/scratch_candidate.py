@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .. import networks
 from ..cost import CostReport, analyze
 from ..data.preprocessing import Preprocessing
+from ..errors import DataError
 from ..metrics import softmax
 from ..runtime.gather import Job, Track, pixels_job
 from ..runtime.session import FrozenNetwork
@@ -30,6 +31,7 @@ class ScratchCandidate:
             channels=channels, resolution=size, crop=1.0, mean=(127.5,) * channels, std=(127.5,) * channels
         )
         self.arguments = {"resolution": size} if "resolution" in entry.arguments else {}
+        networks.create(network, 2, self.arguments)  # a resolution that it cannot have is said before a file is read
 
     def job(self) -> Job:
         """Pixels."""
@@ -57,6 +59,8 @@ class ScratchCandidate:
 
         start = time.monotonic()
         learn = task.train & ~task.held_out
+        if learn.sum() < 2:
+            raise DataError("training from scratch needs two images or more to learn from; add images to `train`")
         choose = task.val if task.val.any() else task.held_out
         mean, std = pixel_statistics(rows[learn])
         preprocessing = replace(self.preprocessing, mean=mean, std=std)

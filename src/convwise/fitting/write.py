@@ -15,7 +15,7 @@ import numpy as np
 from .. import __version__, report
 from ..data.decoding import UnreadableImageError, read, thumbnail
 from ..data.text import write_csv
-from ..runtime.latency import device
+from ..runtime.session import cpu_name
 from .outcome import Outcome
 
 MISTAKES, THUMBNAIL = 24, 160  # how many the page shows, pixels
@@ -120,7 +120,7 @@ def _page(outcome: Outcome, out: Path, command: str) -> report.Report:
         data=str(outcome.listing.root),
         created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         version=__version__,
-        machine=f"{device()}, {outcome.options.thread_count} threads, {platform.system()}, "
+        machine=f"{cpu_name()}, {outcome.options.thread_count} threads, {platform.system()}, "
         + ", ".join(f"{name} {version}" for name, version in _versions().items()),
         seconds=outcome.seconds,
         classes=classes,

@@ -15,7 +15,7 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from .. import weights
+from .. import __version__, weights
 from ..data.preprocessing import Preprocessing
 from .cache import cache_dir, disk_errors, key_of, temporary, touch
 from .session import FrozenNetwork
@@ -109,6 +109,7 @@ def prepare_body(published: weights.Published, preprocessing: Preprocessing) -> 
             "arguments": dict(published.arguments),
             "weights": published.sha256,
             "preprocessing": preprocessing.to_json(),
+            "convwise": __version__,
             "emitter": EMITTER,
         }
     )

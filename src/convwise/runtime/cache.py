@@ -8,6 +8,7 @@ import json
 import math
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -44,6 +45,10 @@ def cache_limit() -> int:
 def key_of(record: dict[str, Any]) -> str:
     """SHA-256 (hex) of a record of plain values."""
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+STALE_SECONDS = 3600  # a file that is being written is younger
+INDEX = "index-1.sqlite"  # another table, another number
 
 
 @contextmanager
@@ -99,6 +104,10 @@ def touch(folder: Path) -> None:
 def make_room(keep: Collection[Path]) -> None:
     """Delete the least recently used entries until the cache is within its limit; the folders in `keep` stay."""
     limit = cache_limit()
+    for left_over in cache_dir().glob("*/**/.tmp-*"):  # of processes that were killed
+        with suppress(OSError):
+            if time.time() - left_over.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
     entries = sorted((used, size, folder) for folder, size, used in _entries())
     total = sum(size for _, size, _ in entries)
     for _, size, folder in entries:
@@ -129,7 +138,7 @@ def clear_cache() -> None:
         for name in ("rows", "graphs"):
             if (cache_dir() / name).exists():
                 shutil.rmtree(cache_dir() / name)
-        for path in cache_dir().glob("index.sqlite*"):
+        for path in cache_dir().glob(f"{INDEX}*"):
             path.unlink(missing_ok=True)
     except OSError as error:
         raise MachineError(
@@ -141,7 +150,7 @@ def _entries() -> list[tuple[Path, int, float]]:
     """Folder, bytes and time of last use of every entry; files that vanish meanwhile count nothing."""
     found = []
     for kind in ("rows", "graphs"):
-        for folder in (cache_dir() / kind).glob("*"):
+        for folder in (cache_dir() / kind).glob("[!.]*"):
             try:
                 found.append((folder, sum(f.stat().st_size for f in folder.iterdir()), folder.stat().st_mtime))
             except OSError:

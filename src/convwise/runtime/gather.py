@@ -146,6 +146,7 @@ def gather(listing: Listing, jobs: Sequence[Job], *, threads: int, track: Track 
                 f"{len(missing)} cached rows vanish as fast as they are computed; "
                 "is another process clearing the cache, or is CONVWISE_CACHE_GB too small?"
             )
+    make_room([job.rows.folder for job in jobs])
     return Gathered(
         tuple(replace(s, sha256=verdicts[s.path].sha256) for s in usable),
         tuple(verdicts[s.path] for s in usable),

@@ -20,10 +20,9 @@ from ..data.preprocessing import Preprocessing
 from ..errors import GateError, UsageError
 from .emit import Emission, UnsupportedLayerError
 from .onnx_head import name_outputs
-from .session import FrozenNetwork
+from .session import TOLERANCE, FrozenNetwork
 
 OPSET, IR_VERSION = 20, 10  # what ONNX Runtime 1.20 and later read
-TOLERANCE = 1e-4  # largest difference to eager torch, relative to the output's largest value where that exceeds 1
 
 
 def _pieces(network: nn.Module) -> tuple[tuple[str, nn.Module], ...]:

@@ -8,12 +8,14 @@ from typing import NamedTuple, Self, TypeVar
 
 from ..data.decoding import rule
 from ..errors import MachineError
-from .cache import cache_dir, disk_errors
+from .cache import INDEX, cache_dir, disk_errors
 
 T = TypeVar("T")
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS files (
+    path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER, sha256 TEXT
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS images (
     sha256 TEXT, rule TEXT, format TEXT, width INTEGER, height INTEGER, animated INTEGER, problem TEXT,
     PRIMARY KEY (sha256, rule)
@@ -22,10 +24,12 @@ CREATE TABLE IF NOT EXISTS images (
 
 
 class Stamp(NamedTuple):
-    """What changes when a file changes."""
+    """What changes when a file changes, or another takes its place: an archive gives many files one time and size."""
 
     size: int
     mtime_ns: int
+    ctime_ns: int
+    inode: int
 
 
 class Verdict(NamedTuple):
@@ -45,7 +49,7 @@ def stamp(path: Path) -> Stamp | None:
         stat = path.stat()
     except OSError:
         return None
-    return Stamp(stat.st_size, stat.st_mtime_ns)
+    return Stamp(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
 
 class FileIndex:
@@ -57,7 +61,7 @@ class FileIndex:
     def __init__(self) -> None:
         with disk_errors("the file index"):
             cache_dir().mkdir(parents=True, exist_ok=True)
-        self._path = cache_dir() / "index.sqlite"
+        self._path = cache_dir() / INDEX
         self._connection: sqlite3.Connection | None = None
         self._run(lambda _: None)
 
@@ -78,9 +82,10 @@ class FileIndex:
         def read(connection: sqlite3.Connection) -> dict[Path, tuple[Stamp, str]]:
             found = {}
             for chunk in _chunks(list(wanted)):
-                query = f"SELECT path, size, mtime_ns, sha256 FROM files WHERE path IN ({','.join('?' * len(chunk))})"
-                for path, size, mtime_ns, sha256 in connection.execute(query, chunk):
-                    found[wanted[path]] = Stamp(size, mtime_ns), sha256
+                columns, marks = ", ".join(("path", *Stamp._fields, "sha256")), ",".join("?" * len(chunk))
+                query = f"SELECT {columns} FROM files WHERE path IN ({marks})"
+                for path, *mark, sha256 in connection.execute(query, chunk):
+                    found[wanted[path]] = Stamp(*mark), sha256
             return found
 
         return self._run(read)
@@ -111,7 +116,7 @@ class FileIndex:
 
         def write(connection: sqlite3.Connection) -> None:
             with connection:
-                connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", files)
+                connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", files)
                 connection.executemany("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", images)
 
         self._run(write)
@@ -121,13 +126,14 @@ class FileIndex:
         try:
             return work(self._open())
         except sqlite3.OperationalError as error:
-            if self._path.exists():
+            if error.sqlite_errorname == "SQLITE_FULL":
                 raise _machine_error(error) from error
-            self._close()  # it was deleted meanwhile, which is allowed
+            self._close()  # another process may have deleted it and begun a new one, which is allowed
         except sqlite3.DatabaseError:
             self._close()
             with disk_errors("the file index"):
-                self._path.unlink(missing_ok=True)
+                for path in self._path.parent.glob(f"{INDEX}*"):  # a journal left over would spoil the new file
+                    path.unlink(missing_ok=True)
         try:
             return work(self._open())
         except sqlite3.DatabaseError as error:

@@ -1,13 +1,12 @@
 """Milliseconds of a network on this machine."""
 
-import platform
 import time
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .session import FrozenNetwork
+from .session import FrozenNetwork, cpu_name
 
 
 class Latency(NamedTuple):
@@ -20,9 +19,7 @@ class Latency(NamedTuple):
     device: str
 
 
-def measure_latency(
-    network: FrozenNetwork, pixels: NDArray[np.uint8], *, threads: int, n: int = 20, warm_up: int = 3
-) -> Latency:
+def measure_latency(network: FrozenNetwork, pixels: NDArray[np.uint8], *, n: int = 20, warm_up: int = 3) -> Latency:
     """Time `n` calls with one image, (H, W, C), after `warm_up` calls that are not counted."""
     seconds = []
     for _ in range(warm_up + n):
@@ -30,13 +27,4 @@ def measure_latency(
         network.run(pixels[None], network.outputs)
         seconds.append(time.perf_counter() - start)
     median, p95 = np.percentile(np.array(seconds[warm_up:]) * 1000, [50, 95])
-    return Latency(round(float(median), 3), round(float(p95), 3), n, threads, device())
-
-
-def device() -> str:
-    """What the numbers were measured on."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    return Latency(round(float(median), 3), round(float(p95), 3), n, network.threads, cpu_name())

@@ -6,6 +6,7 @@ aside and renamed: a kill or a second writer can lose or repeat work, never dama
 
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +115,14 @@ class Rows:
             with segment.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 array: Array = arrays[name]  # zipfile checks the CRC
                 return array
+        except OSError:  # not there, or out of reach for now
+            return None
         except MemoryError:
             raise
-        except Exception:  # a damaged archive raises what it likes; the rows are computed again
+        except Exception:  # a damaged archive raises what it likes
+            with suppress(OSError):
+                segment.unlink()
             return None
 
     def _forget(self, segment: Path) -> None:
-        segment.unlink(missing_ok=True)
         self._place = {content: place for content, place in self._place.items() if place[0] != segment}

@@ -4,8 +4,9 @@ One image a call, one thread a call, and a pool of threads around it: as measure
 and the only one where an image's features cannot depend on what else was in its batch.
 """
 
+import platform
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,26 @@ from ..errors import DataError
 onnxruntime.set_default_logger_severity(3)  # errors only: its warnings are about its own optimiser
 
 
+# Largest difference that a graph may have to its source, relative to the output's largest value where that exceeds 1.
+TOLERANCE = 1e-4
+
+
+@cache
+def cpu_name() -> str:
+    """What the network runs on."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
 class FrozenNetwork:
     """A graph with the input `pixels`, uint8 (B, H, W, C); `run` may be called from many threads at once."""
 
     def __init__(self, graph: bytes | Path, *, threads: int = 1) -> None:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = self.threads = threads
         options.inter_op_num_threads = 1
         source = graph if isinstance(graph, bytes) else str(graph)
         try:
@@ -42,5 +57,5 @@ class FrozenNetwork:
 
     @staticmethod
     def engine() -> str:
-        """Engine, version and precision, as part of a cache key."""
-        return f"onnxruntime-{onnxruntime.__version__}-cpu-float32"
+        """Engine, version, precision and processor, as part of a cache key: another one may round otherwise."""
+        return f"onnxruntime-{onnxruntime.__version__}-cpu-float32-{cpu_name()}"

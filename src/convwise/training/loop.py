@@ -105,7 +105,7 @@ def _train(
     optimizer = torch.optim.SGD(
         network.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
     )
-    steps = recipe.epochs * math.ceil(len(fit.labels) / recipe.batch)
+    steps = recipe.epochs * len(batch_sizes(len(fit.labels), recipe.batch))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: triangle(step, steps))
     history: list[Epoch] = []
     best: dict[str, Tensor] = {}
@@ -152,8 +152,15 @@ def batches(
     images: Images, size: int, normalise: Callable[[Tensor], Tensor]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield the images in a random order, normalised, (B, C, H, W)."""
-    for rows in torch.randperm(len(images.labels)).split(size):
+    n = len(images.labels)
+    for rows in torch.randperm(n).split(batch_sizes(n, size)):
         yield normalise(images.pixels[rows]), images.labels[rows], images.weights[rows]
+
+
+def batch_sizes(n: int, size: int) -> list[int]:
+    """How n images fall into batches; one left alone joins the last, since batch norm cannot train on it."""
+    sizes = [size] * (n // size) + ([n % size] if n % size else [])
+    return [*sizes[:-2], size + 1] if n > size and n % size == 1 else sizes
 
 
 @torch.no_grad()
