@@ -120,6 +120,7 @@ def thumbnail(data: bytes, side: int) -> bytes:
         factor = max(f for f in (1, 2, 4, 8) if f == 1 or min(image.size) >= 2 * side * f)
         image = _upright(image, factor if image.format in ("JPEG", "MPO") else 1).convert("RGB")
         image.thumbnail((side, side))
+        image.info.clear()  # comments and profiles of a private photo are nobody's business
         out = io.BytesIO()
         image.save(out, "JPEG", quality=85)
         return out.getvalue()

@@ -67,12 +67,14 @@ def _copies(same: list[Sample]) -> list[Problem]:
     """One problem for each file but the first of several with the same bytes."""
     problems = []
     first = same[0]
-    for sample in same[1:]:
-        kind = "duplicate"
-        if any(sample.label != other.label for other in same):
+    for place, sample in enumerate(same[1:], 1):
+        before = same[:place]
+        if sample.label not in {other.label for other in before}:
             kind = "in two classes"
-        elif any(sample.split != other.split for other in same):
+        elif sample.split not in {other.split for other in before}:
             kind = "in two splits"
+        else:
+            kind = "duplicate"
         problems.append(Problem(kind, sample.path, f"the same bytes as {first.path}"))
     return problems
 

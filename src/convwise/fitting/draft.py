@@ -1,11 +1,12 @@
 """A run under way: begun aside, continued after an interruption, renamed when it is whole."""
 
+import glob
 import itertools
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,7 @@ class Draft:
         """
         self.out, self.folder = out, out.with_name(f"{out.name}.partial")
         out.parent.mkdir(parents=True, exist_ok=True)
-        self._lock_file = out.with_name(f"{out.name}.partial.lock")
-        self._lock = FileLock(self._lock_file)
+        self._lock = FileLock(out.with_name(f"{out.name}.partial.lock"))
         self._lock.acquire(timeout=0)
         if not _is_ours(self.folder):
             self.release()
@@ -73,7 +73,8 @@ class Draft:
                 )
             os.replace(self.out, replaced)
         os.replace(self.folder, self.out)
-        shutil.rmtree(replaced, ignore_errors=True)
+        for old in self.out.parent.glob(f"{glob.escape(self.out.name)}.replaced-*"):  # ours, and what a kill left
+            shutil.rmtree(old, ignore_errors=True)
         return Run(self.out, self.record)
 
     def discard(self) -> None:
@@ -82,8 +83,6 @@ class Draft:
 
     def release(self) -> None:
         """Let others have the place."""
-        with suppress(OSError):  # Windows deletes no open file; an empty one may stay
-            self._lock_file.unlink()
         self._lock.release()
 
     def _write(self) -> None:

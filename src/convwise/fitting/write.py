@@ -6,6 +6,7 @@ import platform
 import shlex
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -106,8 +107,11 @@ def _short(probs: np.ndarray[Any, Any]) -> list[float]:
 
 
 def _versions() -> dict[str, str]:
-    names = ("convwise", "torch", "onnxruntime", "numpy", "pillow")
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+    found = {"python": platform.python_version(), "convwise": __version__}
+    for name in ("torch", "onnxruntime", "numpy", "pillow"):
+        with suppress(metadata.PackageNotFoundError):  # another distribution of the same package, onnxruntime-gpu say
+            found[name] = metadata.version(name)
+    return found
 
 
 def _page(outcome: Outcome, out: Path, command: str) -> report.Report:

@@ -18,7 +18,7 @@ from ..data import decoding
 from ..data.preprocessing import Preprocessing
 from ..data.samples import Listing, Sample
 from ..data.threads import map_in_order
-from ..errors import DataError, MachineError
+from ..errors import DataError, MachineError, MissingExtraError
 from .cache import key_of, make_room
 from .index import FileIndex, Stamp, Verdict, stamp
 from .rows import FLUSH_SECONDS, Rows
@@ -101,9 +101,14 @@ class Gathered:
         """Check that there is something to work with.
 
         Raises:
+            MissingExtraError: all files are HEIC, which an extra reads.
             DataError: not one file is usable.
         """
         if not self.samples:
+            if set(self.skipped.values()) == {decoding.NEEDS_HEIC}:
+                raise MissingExtraError(
+                    f"all {len(self.skipped)} image files in {str(listing.root)!r} are HEIC; {decoding.NEEDS_HEIC}"
+                )
             path, reason = next(iter(self.skipped.items()))
             raise DataError(
                 f"none of the {len(self.skipped)} image files in {str(listing.root)!r} can be used; "

@@ -78,7 +78,7 @@ def export_graph(
         if cut not in names:
             raise UsageError(f"cut must be one of {', '.join(names)}, got {cut!r}")
     network = copy.deepcopy(network).eval()  # whatever mode each part of the original is in, it stays
-    pixels = np.random.default_rng(0).integers(0, 256, (1, *preprocessing.shape), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, *preprocessing.shape), np.uint8)  # two: any batch must do
     with torch.no_grad():
         wrapped = PixelNetwork(network, preprocessing, cuts).eval()
         expected = wrapped(torch.from_numpy(pixels))
@@ -129,11 +129,10 @@ def _emit(network: nn.Module, preprocessing: Preprocessing, cuts: Sequence[str])
 
 def _torch_onnx(wrapped: PixelNetwork, pixels: Tensor) -> onnx.ModelProto:
     batch = torch.export.Dim("B")
-    two = pixels.repeat(2, 1, 1, 1)  # an example batch of 1 would be taken for a constant
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations; what counts is checked on the numbers
         program = torch.onnx.export(
-            wrapped, (two,), dynamo=True, dynamic_shapes=({0: batch},), input_names=["pixels"],
+            wrapped, (pixels,), dynamo=True, dynamic_shapes=({0: batch},), input_names=["pixels"],
             output_names=wrapped.cuts, opset_version=OPSET, verbose=False,
         )  # fmt: skip
     assert program is not None

@@ -112,6 +112,7 @@ def _train(
     best_probs = np.empty(0, np.float32)
     start = time.monotonic()
     for epoch in track(range(recipe.epochs), recipe.epochs, "epochs"):
+        torch.manual_seed(recipe.seed * 1_000_003 + epoch + 1)  # order and dropout follow from seed and epoch alone
         train_nll = train_epoch(network, batches(fit, recipe.batch, normalise), optimizer, schedule)
         probs = predict(network, choose, normalise)
         nll, top1 = _score(probs, choose.labels)

@@ -22,7 +22,10 @@ Ints = NDArray[np.int64]
 
 L2_GRID = tuple(10.0 ** (-k / 2) for k in range(-2, 11))  # 10 down to 1e-5, factor sqrt(10)
 DEFAULT_L2 = 0.1  # where there are too few images to choose
-GAP, CHOICE_GAP = 1e-9, 1e-7  # estimated distance to the minimum of the mean NLL at which a fit stops, and a choice
+GAP = 1e-9  # estimated distance to the minimum of the mean NLL, relative where that exceeds 1, at which a fit stops
+CHOICE_GAP, FOLD_GAP = 1e-5, 3e-7  # the same of the folds: while strengths are compared, and at the one chosen
+CHOICE_FLOOR = 0.01  # the folds' gaps are relative to the loss down to this: losses that are compared may be small
+CLEAR_RISE = 1.01  # a loss so many times the lowest ends the search
 BATCH = 1 << 25  # numbers in the logits of the folds that are solved together
 
 
@@ -75,7 +78,9 @@ def fit_head(
 
 
 def choose_l2(design: Design, labels: Ints, num_classes: int, fold_of: Ints, *, balance: bool = False) -> Choice:
-    """Choose the strength with the lowest out-of-fold NLL, trying from strong to weak until it has risen twice.
+    """Choose the strength with the lowest out-of-fold NLL, trying from strong to weak until it rises.
+
+    The search ends at a rise of a hundredth, or at a second one however small.
 
     Args:
         design: the features of all rows; its standardisation sees every fold it learns from, but no label.
@@ -93,33 +98,49 @@ def choose_l2(design: Design, labels: Ints, num_classes: int, fold_of: Ints, *, 
     score_weights = _sample_weights(labels, fold_of >= 0, balance)
     own = np.searchsorted(names, fold_of)  # row -> place of its fold; rows that are never left out do not count
     p = np.zeros((len(names), *shape), np.float32)
-    best: Choice | None = None
+    solved = best = p.copy()
     path: list[tuple[float, float]] = []
     for l2 in L2_GRID:
-        _fit_folds(design, labels, fold_weights, l2, p)
-        probs = np.concatenate(design.map(lambda rows: _own_probs(design.x[rows], p, own[rows])))
-        nll = -np.log(np.maximum(probs[np.arange(len(labels)), labels], 1e-12))
-        path.append((l2, float(np.average(nll, weights=score_weights))))
-        if best is None or path[-1][1] < min(nll for _, nll in path[:-1]):
-            best = Choice(l2, tuple(path), probs, p.mean(axis=0))
-        elif len(path) >= 3 and path[-1][1] > path[-2][1] > dict(path)[best.l2]:
+        before = solved
+        solved = _fit_folds(design, labels, fold_weights, l2, p, CHOICE_GAP)
+        path.append((l2, _mean_nll(_own_probs(design, solved, own), labels, score_weights)))
+        p = 2 * solved - before  # the path is smooth in log(l2): the next solution lies about where this step points to
+        lowest = min(value for _, value in path)
+        if path[-1][1] == lowest:
+            best = solved
+        elif path[-1][1] > CLEAR_RISE * lowest or path[-1][1] > path[-2][1] > lowest:
             break
-    assert best is not None
-    return Choice(best.l2, tuple(path), best.probs, best.start)
+    l2 = min(path, key=lambda step: step[1])[0]
+    best = _fit_folds(design, labels, fold_weights, l2, best, FOLD_GAP)
+    probs = _own_probs(design, best, own)
+    final = _mean_nll(probs, labels, score_weights)
+    return Choice(l2, tuple((s, final if s == l2 else nll) for s, nll in path), probs, best.mean(axis=0))
 
 
-def _fit_folds(design: Design, labels: Ints, weights: Floats, l2: float, p: Floats) -> None:
-    """Move the parameters of every fold, (F, r + 1, K), to its minimum; as many folds at once as memory allows."""
-    at_once = max(1, BATCH // (len(labels) * p.shape[2]))
-    for start in range(0, len(p), at_once):
-        folds = slice(start, start + at_once)
+def _mean_nll(probs: Floats, labels: Ints, weights: Floats) -> float:
+    picked = np.maximum(probs[np.arange(len(labels)), labels], 1e-12)
+    return float(np.average(-np.log(picked), weights=weights))
+
+
+def _fit_folds(design: Design, labels: Ints, weights: Floats, l2: float, start: Floats, gap: float) -> Floats:
+    """Fit every fold from its start, (F, r + 1, K); as many folds at once as memory allows."""
+    at_once = max(1, BATCH // (len(labels) * start.shape[2]))
+    solved = []
+    for first in range(0, len(start), at_once):
+        folds = slice(first, first + at_once)
         loss = _objective(design, labels, weights[folds], l2)
-        p[folds], _ = minimise(loss, lambda g: design.precondition(g, l2), p[folds], CHOICE_GAP)
+        solved.append(minimise(loss, lambda g: design.precondition(g, l2), start[folds], gap, CHOICE_FLOOR)[0])
+    return np.concatenate(solved)
 
 
-def _own_probs(x: Floats, p: Floats, own: Ints) -> Floats:
-    """Probabilities (m, K) of each row by the parameters of its own fold."""
-    return softmax(_logits(x, p)[np.arange(len(x)), np.minimum(own, len(p) - 1)])
+def _own_probs(design: Design, p: Floats, own: Ints) -> Floats:
+    """Probabilities (n, K) of each row by the parameters of its own fold."""
+
+    def part(rows: slice) -> Floats:
+        logits = _logits(design.x[rows], p)
+        return softmax(logits[np.arange(len(logits)), np.minimum(own[rows], len(p) - 1)])
+
+    return np.concatenate(design.map(part))
 
 
 def _logits(x: Floats, p: Floats) -> Floats:

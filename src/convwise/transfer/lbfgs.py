@@ -24,14 +24,17 @@ class _Pair(NamedTuple):
     inverse: Doubles
 
 
-def minimise(objective: Objective, precondition: Precondition, start: Floats, gap: float) -> tuple[Floats, bool]:
+def minimise(
+    objective: Objective, precondition: Precondition, start: Floats, gap: float, floor: float = 1.0
+) -> tuple[Floats, bool]:
     """Minimise F convex problems.
 
     Args:
         objective: values and gradients at F points.
         precondition: the initial inverse Hessian.
         start: (F, ...).
-        gap: estimated distance to the minimum, relative to the value where that exceeds 1, at which a problem is done.
+        gap: estimated distance to the minimum, relative to the value, at which a problem is done.
+        floor: values below it count as this much.
 
     Returns:
         The minima (F, ...), and whether all were reached.
@@ -45,10 +48,9 @@ def minimise(objective: Objective, precondition: Precondition, start: Floats, ga
     for _ in range(MAX_ITERATIONS):
         direction = -_inverse_hessian(gradient, pairs, precondition)
         slope = _dot(gradient, direction)
-        scale = np.maximum(1, np.abs(value))
-        done = -slope / 2 < gap * scale
+        done = -slope / 2 < gap * np.maximum(floor, value)
         if (done | stalled).all():
-            return p, bool((-slope / 2 < STALLED_GAP * scale).all())
+            return p, bool((-slope / 2 < STALLED_GAP * np.maximum(1, value)).all())
         direction[done | stalled] = 0
         q, new_value, new_gradient, too_long = _line_search(objective, p, direction, value, slope)
         stalled = stalled | too_long  # not a step is short enough: what is left is the noise of float32
