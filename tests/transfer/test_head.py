@@ -1,9 +1,8 @@
 """The softmax layer against scikit-learn's, and the choice of its penalty."""
 
 import warnings
-from typing import Any
-
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest

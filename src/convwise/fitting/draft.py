@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,8 @@ class Draft:
         """
         self.out, self.folder = out, out.with_name(f"{out.name}.partial")
         out.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(out.with_name(f"{out.name}.partial.lock"))
+        self._lock_file = out.with_name(f"{out.name}.partial.lock")
+        self._lock = FileLock(self._lock_file)
         self._lock.acquire(timeout=0)
         if not _is_ours(self.folder):
             self.release()
@@ -83,6 +84,8 @@ class Draft:
 
     def release(self) -> None:
         """Let others have the place."""
+        with suppress(OSError):  # Windows deletes no open file; an empty one may stay
+            self._lock_file.unlink()  # whoever has just opened it finds out: filelock takes no lock on a deleted file
         self._lock.release()
 
     def _write(self) -> None:
