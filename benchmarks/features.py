@@ -72,7 +72,7 @@ def lite0_features() -> Job:
     published = weights.published("efficientnet_lite0")
     assert published is not None
     body = prepare_body(published, published.preprocessing)
-    return features_job(body.frozen(), body.graph_sha256, "features", body.width, published.preprocessing)
+    return features_job(body.frozen, body.graph_sha256, "features", body.width, published.preprocessing)
 
 
 def ours(job: Job, threads: int) -> Callable[[Pixels], Floats]:

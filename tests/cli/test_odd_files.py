@@ -151,6 +151,17 @@ def test_heic_without_the_extra_says_what_to_install(convwise: Convwise, tmp_pat
     assert [p["kind"] for p in found.json["problems"]] == ["needs heic"]
 
 
+def test_a_folder_of_heic_alone_names_the_extra_that_is_missing(convwise: Convwise, tmp_path: Path) -> None:
+    for name in ("chess", "disc"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + name.encode())
+    code = in_child("import sys; sys.modules['pi_heif'] = None")  # as if it were not installed
+    found = convwise.python("-c", code, "fit", tmp_path / "data", "--out", "run", "--quiet").ends(5)
+    assert found.message.startswith("all 2 image files in ")
+    assert found.message.endswith("are HEIC; HEIC needs an extra: pip install 'convwise[heic]'")
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("run")] == []  # nothing is left
+
+
 @needs_posix
 def test_names_of_any_characters_come_through_whole(convwise: Convwise, tmp_path: Path) -> None:
     names = [

@@ -28,7 +28,7 @@ def test_a_flat_folder_has_a_class_for_each_folder_and_no_split(tmp_path: Path) 
         ("cat/deep/er/2.PNG", "cat", None),
         ("dog/1.webp", "dog", None),
     ]
-    assert not listing.is_split
+    assert {s.split for s in listing.samples} == {None}
     assert listing.root == tmp_path
     assert listing.path(listing.samples[0]) == tmp_path / "cat/1.jpg"
 
@@ -41,7 +41,7 @@ def test_a_split_folder_gives_every_sample_its_split(tmp_path: Path, val: str) -
         (val, "val"),
         ("TEST", "test"),
     }
-    assert listing.is_split
+    assert None not in {s.split for s in listing.samples}
     assert {s.label for s in listing.samples} == {"cat"}
 
 

@@ -24,7 +24,7 @@ def test_a_body_is_the_network_without_its_last_layer() -> None:
     assert body.weights().keys() == names
     assert body.width == 1280
     assert body.params == sum(p.numel() for p in whole.parameters()) - 1281 * 1000
-    frozen = body.frozen()
+    frozen = body.frozen
     assert frozen.outputs == (body.feature_map, "features")
     pixels = np.zeros((2, *SMALL.shape), np.uint8)
     assert frozen.run(pixels, ["features"])[0].shape == (2, 1280)
@@ -57,7 +57,7 @@ def test_a_damaged_body_is_made_again(cache: Path, damage: str) -> None:
     again = prepare_body(LITE0, tiny)
     assert again.graph_sha256 == first.graph_sha256
     assert sorted(folder(cache).iterdir()) == files  # nothing is left aside
-    again.frozen()
+    assert again.frozen.outputs == (again.feature_map, "features")
 
 
 def test_another_preprocessing_has_another_body(cache: Path) -> None:

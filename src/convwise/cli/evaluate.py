@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from .output import Json, Quiet, Threads, cost_line, interval, percent, print_json, progress, say, short
+from .output import Json, Quiet, Threads, cost_line, interval, percent, print_json, progress, say, short, thread_count
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
@@ -30,16 +30,13 @@ def evaluate(
     """Measure a classifier on labelled images, or compare two."""
     from ..classifier import load
     from ..data.samples import list_folder
-    from ..data.threads import usable_cpus
-    from ..errors import UsageError
     from ..evaluation import compare_classifiers
     from ..evaluation import evaluate as measure
 
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads must be above 0, got {threads}")
+    count = thread_count(threads)
     start, loaded = time.monotonic(), load(classifier)
     rival = load(other) if other else None
-    listing, count = list_folder(data), threads or usable_cpus()
+    listing = list_folder(data)
     found = measure(loaded, listing, threads=count, split=split, track=progress(quiet))
     second = measure(rival, listing, threads=count, split=found.split, track=progress(quiet)) if rival else None
     paired = compare_classifiers(found, second) if second else None
@@ -59,13 +56,9 @@ def _record(
     from ..runtime.latency import measure_latency
 
     latency = measure_latency(classifier.frozen, _noise(classifier))
-    per_class = found.summary.to_json()
-    del per_class["confusion"]
-    for name, row in zip(classifier.classes, per_class["per_class"], strict=True):  # type: ignore[call-overload]
-        row["class"] = name
     return {
-        **per_class, "split": found.split, "macs": classifier.macs, "params": classifier.params,
-        "latency_ms": latency.latency_ms, "seconds": round(seconds, 3), "path": str(path),
+        **found.summary.to_json(classifier.classes), "split": found.split, "macs": classifier.macs,
+        "params": classifier.params, "latency_ms": latency.latency_ms, "seconds": round(seconds, 3), "path": str(path),
         "trained_on": found.trained_on, "chosen_on": found.chosen_on, "left_out": found.left_out,
         "skipped": found.skipped, "threads": threads,
         "confusion": found.summary.confusion.tolist() if len(classifier.classes) <= 50 else None,

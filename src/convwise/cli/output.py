@@ -18,6 +18,20 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 Threads = Annotated[int | None, typer.Option(metavar="N", help="Images at once; one a processor by default.")]
 
 
+def thread_count(threads: int | None) -> int:
+    """How many images are worked on at once.
+
+    Raises:
+        UsageError: fewer than one was asked for.
+    """
+    from ..data.threads import usable_cpus
+    from ..errors import UsageError
+
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads must be above 0, got {threads}")
+    return threads or usable_cpus()
+
+
 def progress(quiet: bool) -> "Track":
     """How progress is shown: a bar on a terminal, a line now and then elsewhere, or not at all."""
     if quiet:

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Exit, Option
 
-from .output import Json, Quiet, Threads
+from .output import Json, Quiet, Threads, thread_count
 
 if TYPE_CHECKING:
     from ..classifier import Prediction
@@ -38,10 +38,9 @@ def predict(
 
     if csv and json:
         raise UsageError("--csv and --json exclude each other; give one of them")
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads must be above 0, got {threads}")
+    count = thread_count(threads)
     loaded = load(classifier)
-    predictions = loaded.predict_iter(_files(paths), threads=threads)
+    predictions = loaded.predict_iter(_files(paths), threads=count)
     failed = total = 0
     with contextlib.ExitStack() as stack:
         write = _writer(stack, csv, json)

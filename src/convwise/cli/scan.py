@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from .output import Json, Quiet, Threads, print_json, progress, say, short
+from .output import Json, Quiet, Threads, print_json, progress, say, short, thread_count
 
 if TYPE_CHECKING:
     from ..data.problems import Problem
@@ -23,14 +23,12 @@ def scan(
     from ..data.problems import ADVICE, Facts, count_classes, find_problems
     from ..data.samples import list_folder
     from ..data.text import write_csv
-    from ..data.threads import usable_cpus
     from ..errors import UsageError
     from ..runtime.gather import gather
 
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads must be above 0, got {threads}")
+    count = thread_count(threads)
     listing = list_folder(data)
-    found = gather(listing, [], threads=threads or usable_cpus(), track=progress(quiet))
+    found = gather(listing, [], threads=count, track=progress(quiet))
     usable = {s.path: Facts(s, v.format, v.width, v.height) for s, v in zip(found.samples, found.verdicts, strict=True)}
     problems = find_problems(usable.get(s.path) or Facts(s, problem=found.skipped[s.path]) for s in listing.samples)
     if csv:

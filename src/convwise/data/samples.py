@@ -45,11 +45,6 @@ class Listing:
     ignored: dict[str, int] = field(default_factory=dict)
     empty: tuple[str, ...] = ()
 
-    @property
-    def is_split(self) -> bool:
-        """Whether the layout names the splits."""
-        return self.samples[0].split is not None
-
     def path(self, sample: Sample) -> Path:
         """Where a sample's file is."""
         return self.root / sample.path

@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ..errors import BudgetError, DataError, MachineError, UsageError
+from ..errors import ConvwiseError, MachineError, UsageError
 from ..runtime.cache import write_aside
 from .options import Options
 from .run import SCHEMA_VERSION, Run, difference, read_record
@@ -109,7 +109,9 @@ def open_draft(out: Path | None, data: Path, options: Options, *, overwrite: boo
             draft.begin({"command": command, "data": os.path.abspath(data), "options": options.to_json()})
     try:
         yield draft
-    except (DataError, BudgetError, UsageError):
+    except MachineError:
+        raise
+    except ConvwiseError:
         if "result" not in draft.record:
             draft.discard()
         raise

@@ -34,7 +34,7 @@ class HeadCandidate:
 
     def frozen(self) -> FrozenNetwork:
         """The body."""
-        return self.body.frozen()
+        return self.body.frozen
 
     def job(self) -> Job:
         """Features."""

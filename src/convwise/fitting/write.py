@@ -26,10 +26,7 @@ def write_run(folder: Path, out: Path, outcome: Outcome, command: str) -> dict[s
     """Write everything but the classifier into `folder`, which will be called `out`; returns the result."""
     result = _result(outcome, out)
     _write_tables(folder, outcome)
-    measured = outcome.summary.to_json()
-    del measured["confusion"]  # confusion.csv has it
-    for name, row in zip(outcome.roles.classes, measured["per_class"], strict=True):  # type: ignore[call-overload]
-        row["class"] = name
+    measured = outcome.summary.to_json(outcome.roles.classes)
     extra = {"split": outcome.roles.measured, "versions": _versions(), "notes": outcome.notes}
     if outcome.cross_validation:
         extra["cross_validation"] = outcome.cross_validation._asdict() | {"meaning": CROSS_VALIDATION}

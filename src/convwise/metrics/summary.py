@@ -1,6 +1,7 @@
 """Everything that is said about a classifier on one split."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +43,8 @@ class Summary:
     confusion: NDArray[np.int64]
     per_class: list[PerClass]
 
-    def to_json(self) -> dict[str, object]:
-        """Give plain numbers, lists and dicts for `json.dumps`; nan becomes None.
+    def to_json(self, classes: Sequence[str]) -> dict[str, object]:
+        """Give plain numbers, lists and dicts for `json.dumps`, without the confusion; nan becomes None.
 
         An interval under the name x gives the keys x, x_low and x_high.
         """
@@ -51,10 +52,13 @@ class Summary:
         return {
             "n": self.n,
             **_flat(headline | {"nll": self.nll}),
-            "confusion": self.confusion.tolist(),
             "per_class": [
-                {**_flat({"precision": row.precision, "recall": row.recall, "f1": row.f1}), "support": row.support}
-                for row in self.per_class
+                {
+                    "class": name,
+                    **_flat({"precision": row.precision, "recall": row.recall, "f1": row.f1}),
+                    "support": row.support,
+                }
+                for name, row in zip(classes, self.per_class, strict=True)
             ],
         }
 

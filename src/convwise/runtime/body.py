@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -47,8 +48,9 @@ class Body:
     params: int
     macs: int
 
+    @cached_property
     def frozen(self) -> FrozenNetwork:
-        """Load the graph."""
+        """The graph, ready to run."""
         return FrozenNetwork(self.graph)
 
     def weights(self) -> dict[str, NDArray[Any]]:
