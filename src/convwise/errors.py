@@ -57,9 +57,17 @@ class MachineError(ConvwiseError):
     exit_code = 6
 
 
-def one_of(what: str, got: str, allowed: Iterable[str]) -> UsageError:
-    """Build the error for a name that is not among `allowed`, with the nearest one that is."""
+def one_of(what: str, got: str, allowed: Iterable[str], *, listed_by: str = "") -> UsageError:
+    """Build the error for a name that is not among `allowed`, with the nearest ones that are.
+
+    Args:
+        what: is named.
+        got: the name.
+        allowed: the names there are.
+        listed_by: command that lists them, where they are too many for one line.
+    """
     names = list(allowed)
-    near = difflib.get_close_matches(got, names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return UsageError(f"{what} must be one of {', '.join(names)}, got {got!r}{hint}")
+    near = [repr(name) for name in difflib.get_close_matches(got, names, n=3 if listed_by else 1)]
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    choice = f"the {len(names)} that `{listed_by}` lists" if listed_by else ", ".join(names)
+    return UsageError(f"{what} must be one of {choice}, got {got!r}{hint}")

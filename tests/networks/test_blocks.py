@@ -1,6 +1,7 @@
 """The shared parts: padding and counts by hand, randomness by its share."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -106,6 +107,25 @@ def test_an_inverted_residual_without_shortcut_never_drops_a_sample() -> None:
 def test_an_inverted_residual_of_expansion_1_does_not_expand() -> None:
     names = [name for name, _ in InvertedResidual(8, 16, expansion=1, stride=1).branch.named_children()]
     assert names == ["depthwise", "project"]
+
+
+def test_the_gate_of_an_inverted_residual_weighs_the_hidden_maps_before_the_projection() -> None:
+    class Scale(nn.Module):
+        def __init__(self, channels: int, by: float) -> None:
+            super().__init__()
+            self.channels, self.by = channels, by
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x * self.by
+
+    closed, open_ = (
+        InvertedResidual(8, 8, expansion=6, stride=1, gate=partial(Scale, by=by)).eval() for by in (0.0, 1.0)
+    )
+    assert [name for name, _ in closed.branch.named_children()] == ["expand", "depthwise", "gate", "project"]
+    assert {m.channels for m in closed.modules() if isinstance(m, Scale)} == {48}
+    x = torch.randn(2, 8, 6, 6)
+    assert torch.equal(closed(x), x)  # a fresh batch norm leaves zeros alone
+    assert not torch.equal(open_(x), x)
 
 
 @pytest.mark.parametrize(

@@ -4,54 +4,15 @@ Every network is `stem`, `stages`, `head`, and `head[-1]` alone knows the number
 Importing this package, and asking what it has, does not import torch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast, get_args, get_type_hints
 
 from ..errors import UsageError, one_of
+from .casebook import ENTRIES, Entry
 
 if TYPE_CHECKING:
     from torch import nn
-
-
-class Entry(NamedTuple):
-    """What is known about a network before it is built."""
-
-    module: str  # file in this package
-    builder: str  # function in that file; its first argument is num_classes
-    arguments: tuple[str, ...]  # the builder's other arguments
-    channels: int  # of the default input
-    resolution: int  # side of the default input, pixels
-    year: int
-    paper: str
-    url: str
-    idea: str
-
-
-ENTRIES = {
-    "lenet5": Entry(
-        module="lenet",
-        builder="lenet5",
-        arguments=("in_channels", "resolution"),
-        channels=1,
-        resolution=28,
-        year=1998,
-        paper="Gradient-Based Learning Applied to Document Recognition",
-        url="https://doi.org/10.1109/5.726791",
-        idea="convolution, pooling and shared weights, trained end to end from pixels to classes",
-    ),
-    "efficientnet_lite0": Entry(
-        module="efficientnet",
-        builder="efficientnet_lite0",
-        arguments=("dropout", "stochastic_depth"),
-        channels=3,
-        resolution=224,
-        year=2020,
-        paper="EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
-        url="https://arxiv.org/abs/1905.11946",
-        idea="a searched table of inverted residuals, with only operations that phones quantise well",
-    ),
-}
 
 
 def names() -> tuple[str, ...]:
@@ -66,28 +27,72 @@ def describe(name: str) -> Entry:
         UsageError: there is no such network.
     """
     if name not in ENTRIES:
-        raise one_of("network", name, names())
+        raise one_of("network", name, names(), listed_by="convwise networks")
     return ENTRIES[name]
 
 
-def create(name: str, num_classes: int = 1000, arguments: Mapping[str, object] | None = None) -> "nn.Module":
+def create(name: str, num_classes: int | None = None, arguments: Mapping[str, object] | None = None) -> "nn.Module":
     """Build the network `name`, freshly initialised from torch's random generator.
 
     Args:
         name: one of `names()`.
-        num_classes: length of the logits.
+        num_classes: length of the logits; None for as many as the paper's data set has.
         arguments: further arguments of the builder; `describe(name).arguments` lists them.
 
     Raises:
         UsageError: no such network or argument, or a value that the builder cannot use.
     """
     entry = describe(name)
-    for argument in arguments or {}:
-        if argument not in entry.arguments:
-            raise one_of(f"argument of {name}", argument, entry.arguments)
+    num_classes = entry.num_classes if num_classes is None else num_classes
     _check_classes(num_classes)
     build = getattr(import_module(f".{entry.module}", __name__), entry.builder)
-    return cast("nn.Module", build(num_classes=num_classes, **(arguments or {})))
+    _check_arguments(name, arguments or {}, get_type_hints(build))
+    return cast("nn.Module", build(num_classes=num_classes, **entry.fixed, **(arguments or {})))
+
+
+def input_shape(
+    name: str, arguments: Mapping[str, object] | None = None, resolution: int | None = None
+) -> tuple[int, int, int]:
+    """Shape (C, H, W) of an image for the network `name` when built with `arguments`.
+
+    Args:
+        name: one of `names()`.
+        arguments: as for `create`.
+        resolution: side of the image, pixels; None for the one that the network is meant for.
+
+    Raises:
+        UsageError: no such network, an image that is too small for it, or an argument that cannot be used.
+    """
+    entry, given = describe(name), dict(arguments or {})
+    usual = given.get("resolution", entry.side(given) if entry.side else entry.resolution)
+    side = cast("int", usual if resolution is None else resolution)
+    if "resolution" not in given and side < entry.smallest:
+        raise UsageError(f"resolution of {name} must be at least {entry.smallest} pixels, got {side}")
+    return cast("int", given.get("in_channels", entry.channels)), side, side
+
+
+def fitted_to(name: str, resolution: int, arguments: Mapping[str, object] | None = None) -> dict[str, object]:
+    """`arguments`, and the resolution among them where the builder of `name` makes a network for one resolution."""
+    sized = {"resolution": resolution} if "resolution" in describe(name).arguments else {}
+    return {**(arguments or {}), **sized}
+
+
+def user_builder(spec: str) -> "Callable[[], nn.Module]":
+    """The function that `module:function` names, imported; it builds a network.
+
+    Raises:
+        UsageError: no such module or function.
+    """
+    module_name, _, function = spec.partition(":")
+    if not module_name or not function:
+        raise UsageError(f"a builder must be module:function, got {spec!r}")
+    try:
+        module = import_module(module_name)
+    except ImportError as error:
+        raise UsageError(f"builder {spec!r}: module {module_name!r} cannot be imported: {error}") from error
+    if not callable(build := getattr(module, function, None)):
+        raise UsageError(f"builder {spec!r}: module {module_name!r} has no function {function!r}")
+    return cast("Callable[[], nn.Module]", build)
 
 
 def parts(network: "nn.Module") -> "tuple[tuple[str, nn.Module], ...]":
@@ -141,19 +146,45 @@ def feature_width(network: "nn.Module") -> int:
 def replace_head(network: "nn.Module", num_classes: int) -> None:
     """Replace `head[-1]`, and it alone, by a fresh layer of the same kind for `num_classes`, in place.
 
+    The last layers of auxiliary heads, which know the number of classes too, are replaced with it.
+
     Raises:
-        UsageError: the network does not end in a linear layer, or `num_classes` is below 1.
+        UsageError: `head[-1]` is of a kind that this does not know, or `num_classes` is below 1.
     """
+    _check_classes(num_classes)
+    for head in (_parts(network)[2], *getattr(network, "aux", {}).values()):
+        head[-1] = _fresh_like(head[-1], num_classes).train(head[-1].training)
+
+
+def _fresh_like(last: "nn.Module", num_classes: int) -> "nn.Module":
+    """Build a last layer like `last` for another number of classes."""
     from torch import nn
 
-    from .blocks import init_last_layer
+    from .blocks import LastLayer, init_last_layer
 
-    _check_classes(num_classes)
-    old = _last_layer(network)
-    place = {"device": old.weight.device, "dtype": old.weight.dtype}
-    fresh = nn.Linear(old.in_features, num_classes, bias=old.bias is not None, **place)
+    if isinstance(last, LastLayer):
+        return last.for_classes(num_classes)
+    if not isinstance(last, nn.Linear):
+        raise UsageError(
+            f"head of a network must end in nn.Linear, or in a layer with for_classes(), got {type(last).__name__}"
+        )
+    place = {"device": last.weight.device, "dtype": last.weight.dtype}
+    fresh = nn.Linear(last.in_features, num_classes, bias=last.bias is not None, **place)
     init_last_layer(fresh)
-    _parts(network)[2][-1] = fresh.train(old.training)
+    return fresh
+
+
+def _check_arguments(name: str, arguments: Mapping[str, object], types: Mapping[str, type]) -> None:
+    """Names that the entry has, and values of the kind that the builder is annotated with."""
+    allowed = describe(name).arguments
+    for argument, value in arguments.items():
+        if argument not in allowed:
+            raise one_of(f"argument of {name}", argument, allowed)
+        kinds = get_args(types[argument]) or (types[argument],)
+        fits = type(value) in kinds or (float in kinds and type(value) is int)  # a bool is no number here
+        if not fits:
+            words = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
+            raise UsageError(f"{argument} of {name} must be {words}, got {value!r}")
 
 
 def _check_classes(num_classes: int) -> None:
@@ -170,12 +201,12 @@ def _parts(network: "nn.Module") -> tuple["nn.Module", "nn.Sequential", "nn.Sequ
         return stem, stages, head
     raise UsageError(
         f"network must have a stem, and stages and head as nn.Sequential, got {type(network).__name__}; "
-        f"convwise.networks.create builds {', '.join(names())}"
+        "convwise.networks.create builds such networks"
     )
 
 
 def _last_layer(network: "nn.Module") -> "nn.Linear":
-    """`head[-1]`, which every network of today has as a linear layer."""
+    """`head[-1]`, where it is a linear layer on a vector of features."""
     from torch import nn
 
     last = _parts(network)[2][-1]

@@ -3,13 +3,24 @@
 import math
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import final
+from typing import Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..errors import UsageError
+
 Layer = Callable[..., nn.Module]  # (in_channels, out_channels, kernel, stride, *, groups, act) -> convolution layer
+
+
+@runtime_checkable
+class LastLayer(Protocol):
+    """What `head[-1]` must offer where it is not a linear layer."""
+
+    def for_classes(self, num_classes: int) -> nn.Module:
+        """Build a fresh layer of the same kind, on the same device, for another number of classes."""
+        ...
 
 
 @final
@@ -101,6 +112,24 @@ class ConvNormAct(nn.Sequential):
         super().__init__(layers)
 
 
+class ConvAct(nn.Sequential):
+    """Convolution with bias, activation (`conv`, `act`), as networks had it before batch norm.
+
+    Args:
+        in_channels, out_channels, kernel, stride, padding, groups: as in `nn.Conv2d`; padding None keeps H and W at
+            stride 1 where the kernel is odd.
+        act: class of the activation.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, *, padding: int | None = None,
+        groups: int = 1, act: type[nn.Module] = nn.ReLU,
+    ) -> None:  # fmt: skip
+        pad = kernel // 2 if padding is None else padding
+        conv = nn.Conv2d(in_channels, out_channels, kernel, stride, pad, groups=groups)
+        super().__init__(OrderedDict(conv=conv, act=act()))
+
+
 class StochasticDepth(nn.Module):
     """In training, drop each sample's branch with probability `drop` and scale the others by 1 / (1 - drop).
 
@@ -120,20 +149,22 @@ class StochasticDepth(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Expand (1x1), depthwise (k x k), project (1x1, linear); a shortcut where the shape stays.
+    """Expand (1x1), depthwise (k x k), gate (if any), project (1x1, linear); a shortcut where the shape stays.
 
     Args:
         in_channels, out_channels, kernel, stride: of the block; the depthwise layer carries the stride.
         expansion: hidden channels over input channels; 1 leaves the expanding layer out.
         layer: what a paper does to each of its convolutions, such as `partial(ConvNormAct, act=nn.ReLU6)`.
         drop: probability that training drops the branch of a sample, in [0, 1); blocks without shortcut ignore it.
+        gate: hidden channels -> module that weighs the depthwise layer's maps, as squeeze-and-excitation does.
 
-    Source: MobileNetV2, section 3.3 (https://arxiv.org/abs/1801.04381).
+    Source: MobileNetV2, section 3.3 (https://arxiv.org/abs/1801.04381); with a gate EfficientNet, section 4
+    (https://arxiv.org/abs/1905.11946).
     """
 
     def __init__(
         self, in_channels: int, out_channels: int, *, expansion: int, stride: int, kernel: int = 3,
-        layer: Layer = ConvNormAct, drop: float = 0.0,
+        layer: Layer = ConvNormAct, drop: float = 0.0, gate: Callable[[int], nn.Module] | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.shortcut = stride == 1 and in_channels == out_channels
@@ -142,6 +173,8 @@ class InvertedResidual(nn.Module):
         if expansion != 1:
             layers["expand"] = layer(in_channels, hidden, 1)
         layers["depthwise"] = layer(hidden, hidden, kernel, stride, groups=hidden)
+        if gate is not None:
+            layers["gate"] = gate(hidden)
         layers["project"] = layer(hidden, out_channels, 1, act=None)
         if self.shortcut and drop > 0:  # without a shortcut nothing would be left of the sample
             layers["drop"] = StochasticDepth(drop)
@@ -164,5 +197,32 @@ def round_channels(channels: float, divisor: int = 8) -> int:
 
 def pooled_head(in_channels: int, num_classes: int, dropout: float = 0.0) -> nn.Sequential:
     """Mean over H and W, dropout, one linear layer: (B, in_channels, H, W) -> (B, num_classes)."""
+    check_share("dropout", dropout)
     pool = nn.AdaptiveAvgPool2d(1)
     return nn.Sequential(pool, nn.Flatten(), nn.Dropout(dropout), nn.Linear(in_channels, num_classes))
+
+
+def mlp_head(channels: int, side: int, num_classes: int, dropout: float) -> nn.Sequential:
+    """Three linear layers on a whole map, 4096 wide: (B, channels, H, W) -> (B, num_classes).
+
+    Maps of another side than `side` are averaged to it first, so that any resolution fits.
+    """
+    check_share("dropout", dropout)
+    return nn.Sequential(
+        nn.AdaptiveAvgPool2d(side), nn.Flatten(),
+        nn.Linear(channels * side * side, 4096), nn.ReLU(), nn.Dropout(dropout),
+        nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(dropout),
+        nn.Linear(4096, num_classes),
+    )  # fmt: skip
+
+
+def check_channels(in_channels: int) -> None:
+    """Raise UsageError where an image has no channel."""
+    if in_channels < 1:
+        raise UsageError(f"in_channels must be at least 1, got {in_channels}")
+
+
+def check_share(what: str, share: float) -> None:
+    """Raise UsageError where `share` is no probability."""
+    if not 0 <= share <= 1:
+        raise UsageError(f"{what} must be a probability from 0 to 1, got {share}")

@@ -1,0 +1,38 @@
+"""What is known of the networks of `networks/googlenet.py`."""
+
+from .entry import Accuracy, Entry, Paper, Printed
+
+PAPER = Paper(
+    title="Going Deeper with Convolutions",
+    authors="C. Szegedy, W. Liu, Y. Jia, P. Sermanet, S. Reed, D. Anguelov, D. Erhan, V. Vanhoucke, A. Rabinovich",
+    venue="CVPR",
+    year=2015,
+    url="https://arxiv.org/abs/1409.4842",
+)
+CAFFE = "https://github.com/BVLC/caffe/tree/master/models/bvlc_googlenet"
+TORCHVISION = "https://docs.pytorch.org/vision/stable/models/generated/torchvision.models.googlenet.html"
+
+ENTRIES = {
+    "googlenet": Entry(
+        module="googlenet", builder="googlenet", arguments=("in_channels", "aux"), smallest=31, paper=PAPER,
+        idea="filters of three sizes side by side, made affordable by 1x1 convolutions in front of them",
+        params=6_998_552, macs=1_582_671_872,
+        printed=Printed("6.8 M", "1.50 G", "sums of the rows of Table 1, 6,797.7 K and 1,502 M"),
+        difference=(
+            "Table 1 gives the first convolution 2.7 K and 34 M, where its 7x7 kernel has 9.4 K and 118 M, leaves out "
+            "biases, has 1,024 in a K, and prints params of six modules that do not follow from its own filters"
+        ),
+        accuracy=Accuracy(
+            0.687, "ImageNet validation, one centre crop, a replica; the paper prints top-5 alone, 0.8993", CAFFE
+        ),
+    ),
+    "googlenet_bn": Entry(
+        module="googlenet", builder="googlenet_bn", arguments=("in_channels", "aux", "torchvision"), smallest=31,
+        paper=PAPER,
+        idea="GoogLeNet with the batch norm that came a year later",
+        params=7_005_832, macs=1_582_671_872,
+        accuracy=Accuracy(
+            0.69778, "ImageNet validation, one centre crop at 224 px, in the form torchvision=True", TORCHVISION
+        ),
+    ),
+}  # fmt: skip

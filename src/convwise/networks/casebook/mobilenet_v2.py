@@ -1,0 +1,25 @@
+"""What is known of the networks of `networks/mobilenet_v2.py`."""
+
+from .entry import Accuracy, Entry, Paper, Printed
+
+PAPER = Paper(
+    title="MobileNetV2: Inverted Residuals and Linear Bottlenecks",
+    authors="M. Sandler, A. Howard, M. Zhu, A. Zhmoginov, L.-C. Chen",
+    venue="CVPR",
+    year=2018,
+    url="https://arxiv.org/abs/1801.04381",
+)
+
+ENTRIES = {
+    "mobilenet_v2": Entry(
+        module="mobilenet_v2", builder="mobilenet_v2", arguments=("in_channels", "width", "dropout", "same", "eps"),
+        paper=PAPER,
+        idea="inverted residuals: shortcuts join thin linear bottlenecks, the depthwise layer is wide in between",
+        params=3_504_872, macs=300_774_272,
+        printed=Printed("3.4 M", "300 M", "Table 4"),
+        difference="how the paper counts params is not said; without batch norm's they are 3,470,760",
+        accuracy=Accuracy(
+            0.72, "ImageNet at 224 px, one network; split and crops are not stated", "Table 4"
+        ),
+    ),
+}  # fmt: skip
