@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from convwise import networks
 from convwise.data.preprocessing import Preprocessing
@@ -303,3 +304,50 @@ def test_a_graph_that_gives_no_number_does_not_pass() -> None:
 def test_a_graph_that_cannot_be_loaded_is_an_error() -> None:
     with pytest.raises(DataError, match=r"^the network graph cannot be loaded: "):
         FrozenNetwork(b"not a graph")
+
+
+class Calls(nn.Module):
+    """The calls that the networks of the casebook make."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.linspace(0.5, 1.5, 4)[:, None, None])
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, 10, H / 2, W / 2)."""
+        y = self.conv(x)[:, :, ::2, 1::2]
+        y = 1.5 * torch.tanh(y * self.gain) - y / 2
+        y = F.pad(y, (0, 0, 0, 0, 1, 2))
+        y = torch.cat([y[:, [6, 2, 3]], -(y**2)], 1)
+        return y - y.unsqueeze(2).sum(1)
+
+
+@pytest.mark.usefixtures("direct")
+def test_slices_gathers_pads_concatenation_and_arithmetic_are_emitted() -> None:
+    torch.manual_seed(0)
+    network = ConvNet(nn.Identity(), nn.Sequential(nn.Sequential(Calls())), flat_head(10 * 4 * 4)).eval()
+    assert_equals_eager(network, COLOUR, export_graph(network, COLOUR))
+
+
+@pytest.mark.usefixtures("direct")
+@pytest.mark.parametrize("size", [1, 2, 3, 8, (2, 5)])
+def test_adaptive_pooling_takes_cells_of_any_size(size: int | tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    cells = size * size if isinstance(size, int) else size[0] * size[1]
+    network = ConvNet(
+        nn.Conv2d(3, 4, 3, padding=1), nn.Sequential(), flat_head(4 * cells, nn.AdaptiveAvgPool2d(size))
+    ).eval()
+    assert_equals_eager(network, COLOUR, export_graph(network, COLOUR))
+
+
+@pytest.mark.usefixtures("direct")
+@pytest.mark.parametrize("layer", [nn.SiLU(), nn.LocalResponseNorm(5, 5e-4, 0.75, 2.0), nn.LocalResponseNorm(3, 0.1)])
+def test_sigmoid_weighted_units_and_response_norm_are_emitted(layer: nn.Module) -> None:
+    torch.manual_seed(0)
+    network = ConvNet(nn.Conv2d(3, 9, 3, padding=1), nn.Sequential(nn.Sequential(layer)), flat_head(9 * 64)).eval()
+    assert_equals_eager(network, COLOUR, export_graph(network, COLOUR))
+
+
+def flat_head(width: int, *before: nn.Module) -> nn.Sequential:
+    return nn.Sequential(*before, nn.Flatten(), nn.Linear(width, 5))

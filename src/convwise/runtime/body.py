@@ -109,7 +109,7 @@ def prepare_body(published: weights.Published, preprocessing: Preprocessing) -> 
         {
             "network": published.network,
             "arguments": dict(published.arguments),
-            "weights": published.sha256,
+            "weights": [published.id, published.sha256],
             "preprocessing": preprocessing.to_json(),
             "convwise": __version__,
             "emitter": EMITTER,

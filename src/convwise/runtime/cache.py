@@ -15,15 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from ..data.places import cache_dir as cache_dir
 from ..errors import MachineError, UsageError
-
-
-def cache_dir() -> Path:
-    """The cache's folder: CONVWISE_CACHE, or `convwise` in the user's cache folder."""
-    if set_by_user := os.environ.get("CONVWISE_CACHE"):
-        return Path(set_by_user)
-    base = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME")
-    return Path(base or Path.home() / ".cache") / "convwise"
 
 
 def cache_limit() -> int:
@@ -119,8 +112,8 @@ def make_room(keep: Collection[Path]) -> None:
 
 
 def cache_usage() -> dict[str, int]:
-    """Bytes by kind: rows (features, pixels), graphs, index."""
-    usage = {"rows": 0, "graphs": 0, "index": 0}
+    """Bytes by kind: rows (features, pixels), graphs, weights, index."""
+    usage = {"rows": 0, "graphs": 0, "weights": 0, "index": 0}
     for path in cache_dir().rglob("*"):
         if path.is_file():
             kind = path.relative_to(cache_dir()).parts[0]
@@ -135,7 +128,7 @@ def clear_cache() -> None:
         MachineError: a file cannot be deleted.
     """
     try:
-        for name in ("rows", "graphs"):
+        for name in ("rows", "graphs", "weights"):
             if (cache_dir() / name).exists():
                 shutil.rmtree(cache_dir() / name)
         for path in cache_dir().glob(f"{INDEX}*"):

@@ -6,16 +6,18 @@ of this pass, each with its reason.
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data import decoding
 from ..data.preprocessing import Preprocessing
+from ..data.progress import Track as Track
+from ..data.progress import silent as silent
 from ..data.samples import Listing, Sample
 from ..data.threads import map_in_order
 from ..errors import DataError, MachineError, MissingExtraError
@@ -27,19 +29,6 @@ from .session import FrozenNetwork
 T = TypeVar("T")
 ATTEMPTS = 4  # to have all rows at once, while other processes may delete some
 Array = NDArray[Any]
-
-
-class Track(Protocol):
-    """Shows progress: yields the items of an iterable of known length."""
-
-    def __call__(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:
-        """Yield the items."""
-        ...
-
-
-def silent(items: Iterable[T], total: int, what: str) -> Iterable[T]:  # noqa: ARG001
-    """Show nothing."""
-    return items
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .. import networks
 from ..data.preprocessing import Preprocessing
 from ..errors import GateError, UsageError
-from .emit import Emission, UnsupportedLayerError
+from .emit import Emission, UnsupportedLayerError, emit_part
 from .onnx_head import name_outputs
 from .session import TOLERANCE, FrozenNetwork
 
@@ -110,7 +110,7 @@ def _emit(network: nn.Module, preprocessing: Preprocessing, cuts: Sequence[str])
     value, names = torch.zeros(1, preprocessing.channels, *preprocessing.shape[:2]), ["input"]
     shapes: dict[str, list[str | int]] = {}
     for name, module in _pieces(network):
-        value = emission.part(name, module, names[-1], value)
+        value = emit_part(emission, name, module, names[-1], value)
         names.append(name)
         shapes[name] = ["B", *value.shape[1:]]
         if set(cuts) <= set(names):

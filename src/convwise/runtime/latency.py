@@ -1,9 +1,12 @@
-"""Milliseconds of a network on this machine."""
+"""Milliseconds of a network on this machine, in all and by stage."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from .session import FrozenNetwork, cpu_name
@@ -17,14 +20,51 @@ class Latency(NamedTuple):
     n: int
     threads: int
     device: str
+    warm_up: int = 3  # calls before the `n`, not counted
 
 
 def measure_latency(network: FrozenNetwork, pixels: NDArray[np.uint8], *, n: int = 20, warm_up: int = 3) -> Latency:
     """Time `n` calls with one image, (H, W, C), after `warm_up` calls that are not counted."""
+    return _measure(lambda: network.run(pixels[None], network.outputs), network.threads, n, warm_up)
+
+
+def measure_stages(
+    model: onnx.ModelProto, pixels: NDArray[np.uint8], *, threads: int = 1, n: int = 20, warm_up: int = 3
+) -> dict[str, Latency]:
+    """Time every stage by itself, on what the stage before it gives.
+
+    Args:
+        model: has every cut and the logits as outputs, in the order of the data, as `export_graph` makes it.
+        pixels: one image, (H, W, C).
+        threads: of one call.
+        n: calls that are counted.
+        warm_up: calls before them.
+
+    Returns:
+        Stage -> latency: `stem` (with the normalisation), `stage1`, ..., `head`. Their sum is not the whole: stages
+        apart cannot share what ONNX Runtime would join, and each call has its own overhead.
+    """
+    ends = {_stage(output.name): output.name for output in model.graph.output}  # a later cut replaces an earlier one
+    extractor = onnx.utils.Extractor(model)
+    latencies, source, value = {}, "pixels", pixels[None]
+    for stage, end in ends.items():
+        piece = FrozenNetwork(extractor.extract_model([source], [end]).SerializeToString(), threads=threads)
+        run = partial(piece.session.run, None, {source: value})
+        latencies[stage] = _measure(run, threads, n, warm_up)
+        source, value = end, run()[0]
+    return latencies
+
+
+def _stage(cut: str) -> str:
+    """The stage that a cut ends, or is in."""
+    return "head" if cut in ("features", "logits") else cut.split(".")[0]
+
+
+def _measure(call: Callable[[], object], threads: int, n: int, warm_up: int) -> Latency:
     seconds = []
     for _ in range(warm_up + n):
         start = time.perf_counter()
-        network.run(pixels[None], network.outputs)
+        call()
         seconds.append(time.perf_counter() - start)
     median, p95 = np.percentile(np.array(seconds[warm_up:]) * 1000, [50, 95])
-    return Latency(round(float(median), 3), round(float(p95), 3), n, network.threads, cpu_name())
+    return Latency(round(float(median), 3), round(float(p95), 3), n, threads, cpu_name(), warm_up)
