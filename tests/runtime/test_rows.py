@@ -252,17 +252,19 @@ def test_graphs_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_usage_is_told_by_kind() -> None:
-    assert cache_usage() == {"rows": 0, "graphs": 0, "index": 0}
+    assert cache_usage() == {"rows": 0, "graphs": 0, "weights": 0, "index": 0}
     filled(range(3))
     write_aside(cache_dir() / "graphs" / "x" / "network.onnx", bytes(70))
+    write_aside(cache_dir() / "weights" / "net.pth", bytes(50))
     write_aside(cache_dir() / "index-1.sqlite", bytes(9))
     (path,) = segments()
-    assert cache_usage() == {"rows": path.stat().st_size, "graphs": 70, "index": 9}
+    assert cache_usage() == {"rows": path.stat().st_size, "graphs": 70, "weights": 50, "index": 9}
 
 
 def test_clearing_leaves_what_is_not_convwise_s() -> None:
     filled(range(3))
-    for name in ("index-1.sqlite", "index-1.sqlite-journal", "mine.txt", "other/mine.txt", "graphs/x/network.onnx"):
+    ours = ("index-1.sqlite", "index-1.sqlite-journal", "graphs/x/network.onnx", "weights/net.pth")
+    for name in (*ours, "mine.txt", "other/mine.txt"):
         write_aside(cache_dir() / name, b"x")
     clear_cache()
     clear_cache()  # what is gone already is no error

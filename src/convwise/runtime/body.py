@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from .. import __version__, weights
 from ..data.preprocessing import Preprocessing
+from ..data.progress import Track, silent
 from .cache import cache_dir, disk_errors, key_of, temporary, touch
 from .session import FrozenNetwork
 
@@ -98,12 +99,17 @@ class Body:
                 shutil.rmtree(aside, ignore_errors=True)
 
 
-def prepare_body(published: weights.Published, preprocessing: Preprocessing) -> Body:
+def prepare_body(published: weights.Published, preprocessing: Preprocessing, track: Track = silent) -> Body:
     """Get the body of a published network for a preprocessing, from the cache or made now.
+
+    Args:
+        published: the network's weights, which are downloaded where they are not there yet.
+        preprocessing: gives the resolution.
+        track: shows the download.
 
     Raises:
         DataError: the weights are missing or damaged.
-        MachineError: the disk gave out.
+        MachineError: the network or the disk gave out.
     """
     key = key_of(
         {
@@ -118,17 +124,17 @@ def prepare_body(published: weights.Published, preprocessing: Preprocessing) -> 
     folder = cache_dir() / "graphs" / key
     body = Body.read(folder)
     if body is None:
-        body = _make(published, preprocessing)
+        body = _make(published, preprocessing, track)
         body.keep(folder)
     return body
 
 
-def _make(published: weights.Published, preprocessing: Preprocessing) -> Body:
+def _make(published: weights.Published, preprocessing: Preprocessing, track: Track) -> Body:
     from .. import cost, networks
     from .graph import export_graph
 
     network = networks.create(published.network, published.num_classes, published.arguments)
-    network.load_state_dict(weights.load(published))
+    network.load_state_dict(weights.load(published, track=track))
     network.eval()
     feature_map = networks.cuts(network)[-2]
     graph = export_graph(network, preprocessing, [feature_map, "features"]).SerializeToString(deterministic=True)

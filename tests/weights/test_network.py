@@ -1,0 +1,325 @@
+"""`convwise.network`: published weights by id, a user's file, another number of classes, grey images, no network."""
+
+import hashlib
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import timm
+import torch
+import torchvision
+from torch import Tensor, nn
+
+import convwise
+from convwise import networks, weights
+from convwise.errors import DataError, MachineError, UsageError
+from convwise.networks.casebook import ENTRIES
+from convwise.weights import table
+from convwise.weights.filling import fill
+from convwise.weights.store import Hosted
+
+from .loopback import Site, serve
+
+V1 = "torchvision/IMAGENET1K_V1"
+
+
+@pytest.fixture(scope="module")
+def resnet18() -> nn.Module:
+    """torchvision's, with random weights."""
+    torch.manual_seed(0)
+    network: nn.Module = torchvision.models.resnet18(weights=None)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def resnet18_file(resnet18: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
+    torch.save(resnet18.state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch, resnet18_file: Path) -> Iterator[Site]:
+    """A server that has the file which the table names as torchvision's ResNet-18."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.delenv("CONVWISE_OFFLINE", raising=False)
+    with serve() as made:
+        made.files["resnet18.pth"] = resnet18_file.read_bytes()
+        here = replace(
+            weights.find("resnet18", V1),
+            origin=Hosted(made.url("resnet18.pth"), "resnet18.pth"),
+            sha256=hashlib.sha256(made.files["resnet18.pth"]).hexdigest()[:8],
+        )
+        rows = tuple(here if (row.network, row.id) == ("resnet18", V1) else row for row in table.PUBLISHED)
+        monkeypatch.setattr(table, "PUBLISHED", rows)
+        yield made
+
+
+@pytest.fixture
+def cached(cache: Path) -> Path:
+    """Where the file lies once it is loaded."""
+    return cache / "weights" / "resnet18.pth"
+
+
+def image(channels: int = 3, side: int = 64) -> Tensor:
+    return torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(0))
+
+
+@torch.no_grad()
+def same(ours: nn.Module, theirs: nn.Module, x: Tensor | None = None) -> bool:
+    x = image() if x is None else x
+    return torch.allclose(ours(x), theirs(x), rtol=1e-5, atol=1e-5)
+
+
+def test_without_weights_a_network_is_fresh_and_learns() -> None:
+    network = convwise.network("resnet18", 5, arguments={"in_channels": 4})
+    assert network.training
+    assert network(image(4)[[0, 0]]).shape == (2, 5)
+
+
+@pytest.mark.parametrize("asked", [True, V1], ids=["default", "id"])
+def test_published_weights_are_loaded_once(site: Site, cached: Path, resnet18: nn.Module, asked: bool | str) -> None:
+    network = convwise.network("resnet18", weights=asked)
+    assert same(network, resnet18)
+    assert not network.training
+    assert cached.read_bytes() == site.files["resnet18.pth"]
+    assert same(convwise.network("resnet18", weights=asked), resnet18)
+    assert site.asked == [None]
+
+
+def test_load_gives_the_tensors_under_our_names(site: Site, resnet18: nn.Module) -> None:  # noqa: ARG001
+    state = weights.load(weights.find("resnet18", V1))
+    assert torch.equal(state["stem.0.conv.weight"], resnet18.state_dict()["conv1.weight"])
+    networks.create("resnet18").load_state_dict(state, strict=True)
+
+
+def test_the_network_can_be_trained(site: Site) -> None:  # noqa: ARG001
+    network = convwise.network("resnet18", weights=True).train()
+    network(image()[[0, 0]]).sum().backward()
+    assert all(p.grad is not None for p in network.parameters())
+
+
+@pytest.mark.parametrize("how", ["argument", "variable"])
+def test_offline_says_which_file_to_put_where(
+    site: Site, cached: Path, monkeypatch: pytest.MonkeyPatch, resnet18: nn.Module, how: str
+) -> None:
+    if how == "variable":
+        monkeypatch.setenv("CONVWISE_OFFLINE", "1")
+    offline = how == "argument"
+    sentence = (
+        f"the weights {V1} of resnet18 are not on this machine, and nothing may be loaded (offline, or "
+        f"CONVWISE_OFFLINE is set); load {site.url('resnet18.pth')} elsewhere and put it at {cached}"
+    )
+    with pytest.raises(DataError, match=re.escape(sentence)):
+        convwise.network("resnet18", weights=True, offline=offline)
+    assert site.asked == []
+    cached.parent.mkdir()
+    cached.write_bytes(site.files["resnet18.pth"])
+    assert same(convwise.network("resnet18", weights=True, offline=offline), resnet18)
+
+
+def test_offline_may_be_switched_off_in_the_variable(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONVWISE_OFFLINE", "0")
+    convwise.network("resnet18", weights=True)
+    assert site.asked == [None]
+
+
+def test_a_damaged_file_in_the_cache_is_refused(site: Site, cached: Path) -> None:
+    cached.parent.mkdir()
+    content = bytearray(site.files["resnet18.pth"])
+    content[len(content) // 2] ^= 1
+    cached.write_bytes(content)
+    row = weights.find("resnet18", V1)
+    sentence = (
+        f"{cached} is not the published file: its sha256 is {hashlib.sha256(content).hexdigest()}, expected "
+        f"{row.sha256}; delete {cached} and repeat the command"
+    )
+    with pytest.raises(DataError, match=re.escape(sentence)):
+        convwise.network("resnet18", weights=True)
+
+
+def test_without_a_network_the_machine_is_to_blame(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.status = 503
+    with pytest.raises(MachineError, match="the server says 503 Service Unavailable"):
+        convwise.network("resnet18", weights=True)
+    monkeypatch.setattr(site, "status", 404)
+    with pytest.raises(DataError, match="is not given out: the server says 404 Not Found"):
+        convwise.network("resnet18", weights=True)
+
+
+def test_another_number_of_classes_replaces_the_last_layer_alone_and_says_so(
+    resnet18_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "convwise")
+    whole = convwise.network("resnet18", weights=resnet18_file).state_dict()
+    assert caplog.messages == []
+    torch.manual_seed(1)
+    network = convwise.network("resnet18", 7, weights=resnet18_file)
+    assert caplog.messages == ["resnet18: a fresh last layer for 7 classes replaces that of the weights for 1000"]
+    found = network.state_dict()
+    assert found["head.3.weight"].shape == (7, 512)
+    assert all(torch.equal(found[name], whole[name]) for name in whole if not name.startswith("head.3."))
+    assert not network.training
+
+
+def test_auxiliary_heads_come_with_the_weights_where_they_are_asked_for(tmp_path: Path) -> None:
+    theirs = torchvision.models.googlenet(weights=None, init_weights=False)
+    torch.save(theirs.state_dict(), tmp_path / "googlenet.pth")
+    arguments = {"torchvision": True}
+    plain = convwise.network("googlenet_bn", weights=tmp_path / "googlenet.pth", arguments=arguments)
+    assert not plain.aux
+    network = convwise.network("googlenet_bn", 5, tmp_path / "googlenet.pth", arguments={**arguments, "aux": True})
+    state = network.state_dict()
+    assert torch.equal(state["aux_heads.stage3_block4.3.weight"], theirs.state_dict()["aux2.fc1.weight"])
+    assert state["aux_heads.stage3_block4.6.weight"].shape == (5, 1024)
+
+
+@torch.no_grad()
+def test_a_grey_image_gives_what_it_gives_as_three_equal_channels(resnet18_file: Path, resnet18: nn.Module) -> None:
+    grey = convwise.network("resnet18", weights=resnet18_file, arguments={"in_channels": 1})
+    x = image(1)
+    assert grey.state_dict()["stem.0.conv.weight"].shape == (64, 1, 7, 7)
+    torch.testing.assert_close(grey(x), resnet18(x.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-5)
+
+
+def test_the_first_kernel_of_a_network_without_stem_is_summed_too() -> None:
+    state = networks.create("nin_cifar10").state_dict()
+    (name, kernel) = next(iter(state.items()))
+    grey = fill("nin_cifar10", {"in_channels": 1}, state, "ours").state_dict()
+    assert torch.equal(grey[name], kernel.sum(1, keepdim=True))
+
+
+def test_other_channel_counts_are_for_training_from_scratch(resnet18_file: Path) -> None:
+    sentence = (
+        f"in_channels must be 3 or 1 with the weights in {resnet18_file}, got 4; a network for other channels is "
+        "trained from scratch: leave weights out"
+    )
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        convwise.network("resnet18", weights=resnet18_file, arguments={"in_channels": 4})
+
+
+@pytest.mark.parametrize("name", ["lenet5_1998", "lenet5", "nin_cifar10", "resnet20", "mobilenet_v1_shallow"])
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_a_file_of_our_own_comes_back(name: str, suffix: str, tmp_path: Path) -> None:
+    network = convwise.network(name, 4).eval()
+    path = tmp_path / f"mine.{suffix}"
+    (torch.save if suffix == "pth" else safetensors.torch.save_file)(network.state_dict(), path)
+    again, x = convwise.network(name, weights=str(path)), torch.randn(1, *networks.input_shape(name))
+    assert same(again, network, x)
+    assert again(x).shape == (1, 4)
+    assert convwise.network(name, 6, path)(x).shape == (1, 6)
+
+
+def test_a_path_without_a_usual_ending_is_a_path_where_there_is_a_file(resnet18_file: Path, in_tmp_path: Path) -> None:
+    (in_tmp_path / "best").write_bytes(resnet18_file.read_bytes())
+    convwise.network("resnet18", weights="best")
+
+
+@pytest.mark.parametrize("publisher", ["torchvision", "timm"])
+def test_a_file_with_a_publisher_s_names_and_other_classes_is_recognised(publisher: str, tmp_path: Path) -> None:
+    build = torchvision.models.mobilenet_v2 if publisher == "torchvision" else _mobilenetv2_050
+    theirs = build(num_classes=9).eval()
+    torch.save({"state_dict": theirs.state_dict()}, tmp_path / "tuned.pth")
+    network = convwise.network("mobilenet_v2", weights=tmp_path / "tuned.pth")
+    assert same(network, theirs)
+    assert network(image()).shape == (1, 9)
+
+
+def _mobilenetv2_050(num_classes: int) -> Any:
+    return timm.create_model("mobilenetv2_050", num_classes=num_classes)
+
+
+def test_a_file_that_is_known_by_its_hash_needs_no_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = timm.create_model("efficientnet_lite0").eval()  # symmetric padding and eps 1e-5, unlike our defaults
+    safetensors.torch.save_file(theirs.state_dict(), tmp_path / "a.safetensors")
+    digest = hashlib.sha256((tmp_path / "a.safetensors").read_bytes()).hexdigest()
+    row = replace(weights.find("efficientnet_lite0", "timm/efficientnet_lite0.ra_in1k"), sha256=digest)
+    monkeypatch.setattr(table, "PUBLISHED", (row,))
+    assert same(convwise.network("efficientnet_lite0", weights=tmp_path / "a.safetensors"), theirs)
+    sentence = "the weights timm/efficientnet_lite0.ra_in1k of efficientnet_lite0 need same=False, got True"
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        convwise.network("efficientnet_lite0", weights=tmp_path / "a.safetensors", arguments={"same": True})
+
+
+def test_what_no_tensor_shows_the_caller_says(tmp_path: Path) -> None:
+    theirs = timm.create_model("tf_efficientnet_lite0", num_classes=3).eval()
+    path = tmp_path / "tuned.safetensors"
+    safetensors.torch.save_file(theirs.state_dict(), path)
+    sentence = (
+        f"the weights in {path} have the names of timm, where the same tensors may be of efficientnet_lite0 with "
+        "same=False, eps=1e-05 or same=True, eps=0.001; say which in `arguments`"
+    )
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        convwise.network("efficientnet_lite0", weights=path)
+    network = convwise.network("efficientnet_lite0", weights=path, arguments={"same": True, "eps": 1e-3})
+    assert same(network, theirs)
+
+
+def test_arguments_that_the_published_weights_contradict_are_refused(site: Site) -> None:  # noqa: ARG001
+    row = weights.find("resnet50", V1)
+    with pytest.raises(
+        UsageError, match=r"^the weights torchvision/IMAGENET1K_V1 of resnet50 need v1_5=True, got False$"
+    ):
+        convwise.network("resnet50", weights=row.id, arguments={"v1_5": False})
+
+
+def test_a_file_of_another_network_names_the_nearest_names(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        names = torchvision.models.resnet34(weights=None).state_dict()
+    path = tmp_path / "resnet34.pth"
+    torch.save({name: torch.zeros(1) for name in names}, path)
+    sentence = (
+        f"the weights in {path} are not of resnet18; of all names known for it, nearest are those of torchvision: "
+        "96 names are unknown, first layer1.2.bn1.bias, layer1.2.bn1.num_batches_tracked, layer1.2.bn1.running_mean"
+    )
+    with pytest.raises(DataError, match=re.escape(sentence) + "$"):
+        convwise.network("resnet18", weights=path)
+
+
+def test_a_tensor_of_another_shape_is_named(resnet18: nn.Module, tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    state = {**resnet18.state_dict(), "layer1.0.conv1.weight": torch.zeros(64, 64, 1, 1), "bn1.bias": torch.tensor(1.0)}
+    torch.save(state, path)
+    sentence = (
+        f"the weights in {path} do not fit resnet18: 2 tensors have another shape, first stem.0.norm.bias: one number, "
+        "expected 64"
+    )
+    with pytest.raises(DataError, match=re.escape(sentence)):
+        convwise.network("resnet18", weights=path)
+
+
+def test_a_head_that_contradicts_itself_is_another_shape(resnet18: nn.Module, tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    torch.save({**resnet18.state_dict(), "fc.bias": torch.zeros(10)}, path)
+    sentence = "1 tensors have another shape, first head.3.weight: 1000 x 512, expected 10 x 512"
+    with pytest.raises(DataError, match=re.escape(sentence)):
+        convwise.network("resnet18", weights=path)
+
+
+def test_a_network_that_nobody_has_published_says_so() -> None:
+    sentence = (
+        "nobody has published weights of alexnet that convwise knows of; there are some of alexnet_owt; "
+        "leave weights out, or give a file"
+    )
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        convwise.network("alexnet", weights=True)
+
+
+def test_an_unknown_id_or_network_is_named() -> None:
+    with pytest.raises(UsageError, match=r"did you mean 'timm/resnet50\.a1_in1k'\?$"):
+        convwise.network("resnet50", weights="timm/resnet50.a1_in1")
+    with pytest.raises(UsageError, match=r"^network must be one of .*, got 'resnet5O'"):
+        convwise.network("resnet5O", weights="a.pth")
+
+
+@pytest.mark.parametrize("name", list(ENTRIES))
+def test_every_tensor_of_every_network_is_in_its_state_dict(name: str) -> None:
+    with torch.device("meta"):
+        network = networks.create(name)
+    tensors = {key for key, _ in (*network.named_parameters(), *network.named_buffers())}
+    assert tensors == network.state_dict().keys()  # else `fill` would leave one without memory

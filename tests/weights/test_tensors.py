@@ -1,0 +1,218 @@
+"""Files of weights, whole, damaged and hostile: tensors or one clear sentence, and never code that runs."""
+
+import argparse
+import os
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from convwise.errors import DataError
+from convwise.weights.tensors import read
+
+STATE = {"conv.weight": torch.arange(12.0).reshape(3, 4), "steps": torch.tensor(7)}
+
+
+def as_zip(state: Any, path: Path) -> None:
+    torch.save(state, path)
+
+
+def as_legacy(state: Any, path: Path) -> None:
+    torch.save(state, path, _use_new_zipfile_serialization=False)
+
+
+def as_safetensors(state: Any, path: Path) -> None:
+    safetensors.torch.save_file(state, path)
+
+
+@pytest.mark.parametrize("save", [as_zip, as_legacy, as_safetensors])
+def test_a_state_dict_is_read_whatever_the_file_is_called(save: Callable[[Any, Path], None], tmp_path: Path) -> None:
+    save(STATE, tmp_path / "weights.bin")
+    found = read(tmp_path / "weights.bin")
+    assert found.keys() == STATE.keys()
+    assert all(torch.equal(found[name], STATE[name]) for name in STATE)
+
+
+def test_tensors_do_not_depend_on_their_file(tmp_path: Path) -> None:
+    safetensors.torch.save_file(STATE, tmp_path / "a.safetensors")
+    found = read(tmp_path / "a.safetensors")
+    (tmp_path / "a.safetensors").write_bytes(bytes(1000))
+    assert torch.equal(found["conv.weight"], STATE["conv.weight"])
+
+
+@pytest.mark.parametrize("wrap", ["state_dict", "model"])
+def test_what_training_scripts_put_around_a_state_dict_is_taken_off(wrap: str, tmp_path: Path) -> None:
+    inner = {f"module.{name}": tensor for name, tensor in STATE.items()}
+    torch.save({"epoch": 3, wrap: inner}, tmp_path / "a.pth")
+    assert read(tmp_path / "a.pth").keys() == STATE.keys()
+
+
+def test_floating_point_numbers_become_float32(tmp_path: Path) -> None:
+    state = {"half": torch.ones(2).half(), "double": torch.ones(2).double(), "count": torch.tensor(3)}
+    torch.save(state, tmp_path / "a")
+    found = read(tmp_path / "a")
+    assert [found[name].dtype for name in ("half", "double", "count")] == [torch.float32, torch.float32, torch.int64]
+
+
+class Hostile:
+    """Unpickled, it would make the file that it was given."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch '{self.path}'",)
+
+
+def hostile_pickle(path: Path, ran: Path) -> None:
+    path.write_bytes(pickle.dumps(Hostile(ran)))
+
+
+def hostile_zip(path: Path, ran: Path) -> None:
+    torch.save({"conv.weight": torch.zeros(1), "more": Hostile(ran)}, path)
+
+
+def hostile_legacy(path: Path, ran: Path) -> None:
+    torch.save({"conv.weight": torch.zeros(1), "more": Hostile(ran)}, path, _use_new_zipfile_serialization=False)
+
+
+NO_CODE = "it is no file of weights, or holds more than tensors, which might be code and is not loaded"
+CODE = ", which convwise never runs; save the network's state_dict() alone, best as safetensors"
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        (hostile_pickle, NO_CODE),
+        (hostile_zip, f"it holds code ({os.system.__module__}.system){CODE}"),
+        (hostile_legacy, f"it holds code ({os.system.__module__}.system){CODE}"),
+    ],
+)
+def test_code_in_a_file_is_not_run(write: Callable[[Path, Path], None], reason: str, tmp_path: Path) -> None:
+    path, ran = tmp_path / "evil.pth", tmp_path / "ran"
+    write(path, ran)
+    with pytest.raises(DataError, match=re.escape(f"weights file {path} cannot be read: {reason}") + "$"):
+        read(path)
+    assert not ran.exists()
+
+
+def test_the_file_is_as_hostile_as_the_test_says(tmp_path: Path) -> None:
+    hostile_pickle(tmp_path / "evil.pth", tmp_path / "ran")
+    pickle.loads((tmp_path / "evil.pth").read_bytes())
+    assert (tmp_path / "ran").exists()
+
+
+def whole_network(path: Path) -> None:
+    torch.save(nn.Linear(2, 2), path)
+
+
+def checkpoint_with_options(path: Path) -> None:
+    torch.save({"args": argparse.Namespace(lr=0.1), "state_dict": STATE}, path)
+
+
+def program(path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated, its files are still about
+        torch.jit.save(torch.jit.script(nn.Linear(2, 2)), path)
+
+
+def empty(path: Path) -> None:
+    path.touch()
+
+
+def web_page(path: Path) -> None:
+    path.write_text("\n<!doctype html><html>sign in</html>")
+
+
+def cut_zip(path: Path) -> None:
+    torch.save(STATE, path)
+    path.write_bytes(path.read_bytes()[:500])
+
+
+def other_zip(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("notes.txt", "hello")
+
+
+def cut_safetensors(path: Path) -> None:
+    safetensors.torch.save_file(STATE, path)
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def endless_safetensors(path: Path) -> None:
+    path.write_bytes((1 << 62).to_bytes(8, "little") + b'{"a":')
+
+
+def text(path: Path) -> None:
+    path.write_text("epoch 1: 0.3")
+
+
+def image(path: Path) -> None:
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        (whole_network, f"it holds code (torch.nn.modules.linear.Linear){CODE}"),
+        (checkpoint_with_options, f"it holds code (argparse.Namespace){CODE}"),
+        (program, f"it holds code (TorchScript){CODE}"),
+        (empty, "it is empty"),
+        (web_page, "it is a web page, not weights; load the file itself"),
+        (cut_zip, "it is damaged, or no file of weights (RuntimeError: PytorchStreamReader failed reading zip archive"),
+        (other_zip, "it is damaged, or no file of weights (RuntimeError: "),
+        (cut_safetensors, "it is damaged, or no file of weights (SafetensorError: "),
+        (endless_safetensors, "it is damaged, or no file of weights (SafetensorError: "),
+        (text, "it is damaged, or no file of weights ("),
+        (image, NO_CODE),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_is_no_state_dict_is_told_in_one_line(write: Callable[[Path], None], reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    write(path)
+    with pytest.raises(DataError, match=re.escape(f"weights file {path} cannot be read: {reason}")) as caught:
+        read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    sentence = f"weights file {tmp_path / 'a.pth'} cannot be read: No such file or directory"
+    with pytest.raises(DataError, match=re.escape(sentence)):
+        read(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize(
+    ("content", "got"),
+    [
+        ([torch.zeros(1)], "list"),
+        ({}, "dict"),
+        (torch.zeros(1), "Tensor"),
+        ({"conv.weight": torch.zeros(1), "lr": 0.1}, "'lr': float"),
+        ({3: torch.zeros(1)}, "3: Tensor"),
+    ],
+)
+def test_another_content_is_told(content: Any, got: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    torch.save(content, path)
+    sentence = f"weights file {path} must hold a state dict, tensors by name, got {got}"
+    with pytest.raises(DataError, match=re.escape(sentence) + "$"):
+        read(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_are_refused(value: float, tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    state: dict[str, Tensor] = {**STATE, "a": torch.tensor([1.0, value]), "b": torch.tensor(value).half()}
+    torch.save(state, path)
+    sentence = f"weights file {path} holds numbers that are not finite in 2 tensors, first a, b"
+    with pytest.raises(DataError, match=re.escape(sentence)):
+        read(path)
