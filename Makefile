@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check fix slow bench clean
+.PHONY: demo test check fix slow bench docs clean
 
 demo: .venv/installed
 	$(BIN)/convwise demo
@@ -24,6 +24,9 @@ slow: .venv/installed-test
 
 bench: .venv/installed-test
 	$(BIN)/python benchmarks/run.py
+
+docs: .venv/installed-test
+	$(BIN)/python docs/make.py
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

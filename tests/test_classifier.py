@@ -15,7 +15,7 @@ from PIL import Image
 
 from convwise import networks
 from convwise.classifier import Classifier, Prediction, _own_sha256, load, save
-from convwise.cost import CostReport
+from convwise.cost import Totals
 from convwise.data.preprocessing import Preprocessing
 from convwise.data.provenance import ImageSet, Provenance
 from convwise.errors import DataError
@@ -57,7 +57,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     graph = classifier_graph(network, GREY).SerializeToString()
     saved = save(
         tmp_path / "new" / "classifier", network="lenet5", arguments={"resolution": 28}, classes=["Bär", "\udcff"],
-        preprocessing=GREY, cost=CostReport(1, 2, 3), provenance=provenance, graph=graph,
+        preprocessing=GREY, cost=Totals(1, 2, 3), provenance=provenance, graph=graph,
         weights=safetensors.torch.save(dict(network.state_dict())),
     )  # fmt: skip
     found = load(tmp_path / "new" / "classifier")
@@ -70,7 +70,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         save(
             tmp_path / "new" / "classifier", network="", arguments={}, classes=[], preprocessing=GREY,
-            cost=CostReport(1, 2, 3), provenance=provenance, weights=b"", graph=b"",
+            cost=Totals(1, 2, 3), provenance=provenance, weights=b"", graph=b"",
         )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .cost import CostReport
+from .cost import Totals
 from .data import decoding
 from .data.preprocessing import Preprocessing
 from .data.provenance import Provenance
@@ -149,7 +149,7 @@ class Classifier:
 
 def save(
     folder: Path, *, network: str, arguments: Mapping[str, Any], classes: Sequence[str], preprocessing: Preprocessing,
-    cost: CostReport, provenance: Provenance, weights: bytes, graph: bytes,
+    cost: Totals, provenance: Provenance, weights: bytes, graph: bytes,
 ) -> Classifier:  # fmt: skip
     """Write a classifier into a new folder and load it.
 

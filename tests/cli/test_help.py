@@ -9,11 +9,15 @@ from .harness import Convwise
 COMMANDS = {
     "demo": ["--out", "--quiet"],
     "scan": ["--csv", "--threads", "--json", "--quiet"],
-    "fit": ["--out", "--network", "--transfer", "--resolution", "--epochs", "--time-limit", "--seed", "--split-seed",
-            "--balance", "--threads", "--max-macs", "--max-ms", "--max-mb", "--resume", "--overwrite", "--json",
-            "--quiet"],
+    "fit": ["--out", "--network", "--transfer", "--weights", "--offline", "--resolution", "--epochs",
+            "--time-limit", "--seed", "--split-seed", "--balance", "--threads", "--max-macs", "--max-ms", "--max-mb",
+            "--resume", "--overwrite", "--json", "--quiet"],
     "evaluate": ["--with", "--split", "--threads", "--json", "--quiet"],
     "predict": ["--csv", "--threads", "--json", "--quiet"],
+    "networks": ["--json"],
+    "cost": ["--by", "--resolution", "--num-classes", "--argument", "--measure", "--advise", "--picture", "--threads",
+             "--json"],
+    "conv": ["--input", "--filters", "--kernel", "--stride", "--padding", "--bottleneck", "--bias", "--json"],
     "cache": ["--clear", "--json"],
 }  # fmt: skip
 

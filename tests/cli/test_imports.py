@@ -23,6 +23,8 @@ PREDICT = {"numpy", "PIL", "onnxruntime"}
         ("--help", set()),
         ("fit --help", set()),
         ("--version", set()),
+        ("networks --json", set()),
+        ("conv --input 28x28x192 --filters 32 --kernel 5", set()),
         ("predict RUN PHOTO", PREDICT),
         ("scan PHOTOS", {"numpy", "PIL", "onnxruntime", "sqlite3"}),
         ("evaluate RUN PHOTOS", PREDICT | {"sqlite3"}),

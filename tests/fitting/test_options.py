@@ -14,7 +14,8 @@ NO_EFFECT = "has no effect: no candidate is trained from scratch; leave it out, 
     ("fields", "text"),
     [
         ({"network": ("lenet6",)},
-         "network must be one of the 54 that `convwise networks` lists, got 'lenet6'; did you mean 'lenet5' or 'alexnet' or 'resnet56'?"),
+         ("network must be one of the 54 that `convwise networks` lists, got 'lenet6'; "
+          "did you mean 'lenet5' or 'alexnet' or 'resnet56'?")),
         ({"network": ()}, "network must be one or more different names, got none"),
         ({"network": ("lenet5", "lenet5")}, "network must be one or more different names, got lenet5, lenet5"),
         ({"transfer": "heads"}, "transfer must be one of head, none, got 'heads'; did you mean 'head'?"),

@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: its threads
 import typer
 
 from ..errors import ConvwiseError
-from . import cache, demo, evaluate, fit, networks, predict, scan
+from . import cache, conv, cost, demo, evaluate, fit, networks, predict, scan
 
 OUT_OF_MEMORY = ("can't allocate memory", "failed to allocate", "bad allocation")  # as torch and ONNX Runtime say it
 INTERRUPTED, READER_GONE = 130, 141
@@ -25,7 +25,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 for command in (
-    demo.demo, scan.scan, fit.fit, evaluate.evaluate, predict.predict, networks.networks, cache.cache,
+    demo.demo, scan.scan, fit.fit, evaluate.evaluate, predict.predict, networks.networks, cost.cost,
+    conv.conv, cache.cache,
 ):  # fmt: skip
     app.command()(command)
 

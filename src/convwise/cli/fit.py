@@ -1,5 +1,6 @@
 """`convwise fit`."""
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -7,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
-from ..networks import names
 from .output import Json, Quiet, cost_line, interval, print_json, progress, say
 
 if TYPE_CHECKING:
@@ -21,11 +21,18 @@ def fit(
     out: Annotated[Path | None, Option(metavar="DIR", help="Folder of the run; the next runs/<n> by default.")] = None,
     network: Annotated[
         list[str] | None,
-        Option(metavar="NAME", help=f"A candidate: {' or '.join(names())} (default); repeat it for several."),
+        Option(
+            metavar="NAME",
+            help="A candidate, of `convwise networks`; efficientnet_lite0 by default. Repeat it for several.",
+        ),
     ] = None,
     transfer: Annotated[
         str | None, Option(metavar="HOW", help="head: softmax layer on frozen published features; none: from scratch.")
     ] = None,
+    weights: Annotated[
+        str | None, Option(metavar="ID", help="Published weights, of docs/weights.md; each network's usual by default.")
+    ] = None,
+    offline: Annotated[bool, Option("--offline", help="Load no weights from the web.")] = False,
     resolution: Annotated[int | None, Option(metavar="PX", help="Input side; each network's own by default.")] = None,
     epochs: Annotated[int | None, Option(metavar="N", help="Of training from scratch.")] = None,
     time_limit: Annotated[float | None, Option(metavar="S", help="Seconds of training from scratch.")] = None,
@@ -51,9 +58,11 @@ def fit(
     from ..fitting import fit as run_fit
     from ..fitting.options import DEFAULT_NETWORKS
 
+    if offline:
+        os.environ["CONVWISE_OFFLINE"] = "1"
     options = Options(
-        network=tuple(network or DEFAULT_NETWORKS), transfer=transfer, resolution=resolution, epochs=epochs,
-        time_limit=time_limit, seed=seed, split_seed=split_seed, balance=balance, threads=threads,
+        network=tuple(network or DEFAULT_NETWORKS), transfer=transfer, weights=weights, resolution=resolution,
+        epochs=epochs, time_limit=time_limit, seed=seed, split_seed=split_seed, balance=balance, threads=threads,
         max_macs=max_macs, max_ms=max_ms, max_mb=max_mb,
     )  # fmt: skip
     run = run_fit(

@@ -1,54 +1,78 @@
-"""What a network costs, counted exactly."""
+"""What a network costs, counted exactly: params, macs and bytes, by layer and by stage, for any nn.Module.
 
-import copy
-from typing import TYPE_CHECKING, Any, NamedTuple
+Importing this package does not import torch, and what counts comes with its first use: a classifier that only predicts
+needs no more than `Totals`.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ..errors import one_of
+from .totals import Totals
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from .advice import Advice, Substitution, advise
+    from .geometry import Convolution, convolution
+    from .lifetimes import Lifetime
+    from .report import CostReport, LayerCost, StageCost, Uncounted
+    from .rewriting import Alternative, alternatives
 
-class CostReport(NamedTuple):
-    """Totals for one image at inference.
+__all__ = [
+    "Advice", "Alternative", "Convolution", "CostReport", "LayerCost", "Lifetime", "StageCost", "Substitution",
+    "Totals", "Uncounted", "advise", "alternatives", "analyze", "convolution", "sketch",
+]  # fmt: skip
 
-    Attributes:
-        params: learnable numbers, buffers excluded.
-        macs: multiply-accumulates of convolutions and linear layers.
-        weight_bytes: of the learnable numbers, as stored.
-    """
-
-    params: int
-    macs: int
-    weight_bytes: int
+_HOME = {
+    "Advice": "advice", "Substitution": "advice", "advise": "advice",
+    "Alternative": "rewriting", "alternatives": "rewriting",
+    "Convolution": "geometry", "convolution": "geometry",
+    "Lifetime": "lifetimes",
+    "CostReport": "report", "LayerCost": "report", "StageCost": "report", "Uncounted": "report",
+}  # fmt: skip
 
 
-def analyze(module: "nn.Module", input_shape: tuple[int, ...]) -> CostReport:
-    """Count a module during one forward pass of zeros, in evaluation mode, on a copy.
+def __getattr__(name: str) -> Any:
+    """Import a public name where it is first used (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
 
-    Each output of a convolution or linear layer takes as many multiply-accumulates as its filter has weights. Matrix
-    products outside such layers are not counted. No dispatch mode and no meta device is used: either would import
-    torch's compiler, more than a second for a pass of 30 milliseconds.
+
+def analyze(module: "nn.Module", input_shape: Sequence[int], *, device: str = "meta") -> "CostReport":
+    """Count a module on one image, in evaluation mode; the module stays as it was.
+
+    On the meta device nothing is computed and no weight is copied, wherever the module's own are. Multiply-accumulates
+    are those of torch's registry of formulas (torch.utils.flop_counter), halved; operators without a formula are in
+    `CostReport.uncounted`.
 
     Args:
-        module: any network on the CPU.
-        input_shape: (C, H, W) of one image.
+        module: any network.
+        input_shape: (C, H, W) of one image; other ranks for other modules.
+        device: "meta", or "cpu" to run the module once on zeros, for one that must see values.
+
+    Raises:
+        UsageError: the module cannot take this input, or not without values; no such device.
+    """
+    from .analysis import report
+
+    if device not in ("meta", "cpu"):
+        raise one_of("device", device, ("meta", "cpu"))
+    return report(module, input_shape, meta=device == "meta")
+
+
+@contextmanager
+def sketch() -> Iterator[None]:
+    """Build modules inside: their weights have shapes and no memory, and initialisers do nothing.
+
+    As `torch.device("meta")`, in half the time, and without torch's compiler, which its initialisers would import.
     """
     import torch
-    from torch import nn
 
-    macs = 0
+    from .sketching import Sketching
 
-    def count(layer: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
-        nonlocal macs
-        assert isinstance(layer.weight, torch.Tensor)
-        macs += output.numel() * layer.weight[0].numel()
-
-    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
-    copied = copy.deepcopy(module).eval()
-    for layer in copied.modules():
-        if isinstance(layer, kinds):
-            layer.register_forward_hook(count)
-    with torch.no_grad():
-        copied(torch.zeros(1, *input_shape))
-    parameters = list(module.parameters())
-    weight_bytes = sum(p.numel() * p.element_size() for p in parameters)
-    return CostReport(sum(p.numel() for p in parameters), macs, weight_bytes)
+    with torch.device("meta"), Sketching():
+        yield

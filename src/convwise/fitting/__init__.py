@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,7 +50,8 @@ def fit(
         UsageError: the output folder is used.
         DataError: the data cannot be used.
         BudgetError: no candidate fits the budget.
-        MachineError: the disk gave out; features computed before stay in the cache.
+        MachineError: the disk gave out, or the network while weights were downloaded; what was computed before stays
+            in the cache.
     """
     start = time.monotonic()
     options, root = options or Options(), Path(data)
@@ -58,9 +60,10 @@ def fit(
     if target is not None and (finished := check_free(target, root, options, resume=resume, overwrite=overwrite)):
         return finished
     listing = list_folder(root)
+    candidates = make_candidates(options, track)  # before a folder is begun: published weights may be out of reach
     command = command or f"convwise.fit({str(data)!r}, {options})"
     with open_draft(target, root, options, overwrite=overwrite, command=command) as draft:
-        outcome, chosen = _work(listing, options, draft, track)
+        outcome, chosen = _work(listing, options, candidates, draft, track=track)
         with run_errors():
             classifier = _save(draft, outcome, chosen, options)
             outcome = replace(outcome, latency=_latency(draft, classifier), seconds=time.monotonic() - start)
@@ -87,11 +90,15 @@ def _check_outside(out: Path, data: Path) -> None:
         )
 
 
-def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tuple[Outcome, tuple[Candidate, Fitted]]:
-    """Gather what the candidates want, fit them, choose one and measure it once."""
+def _work(
+    listing: Listing, options: Options, candidates: Sequence[Candidate], draft: Draft, *, track: Track
+) -> tuple[Outcome, tuple[Candidate, Fitted]]:
+    """Gather what the candidates within the budget want, fit them, choose one and measure it once."""
     start = time.monotonic()
     classes = len({s.label for s in listing.samples})
-    candidates = within_budget(make_candidates(options), classes, options, draft)
+    candidates = within_budget(candidates, classes, options, draft)
+    published = {c.network: options.published(c.network) for c in candidates if c.transfer == "head"}
+    draft.note("weights", {name: weights.id for name, weights in published.items() if weights})
     prepared = time.monotonic()
     gathered = gather(listing, [c.job() for c in candidates], threads=options.thread_count, track=track)
     collected = time.monotonic()
@@ -129,7 +136,7 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
         listing=listing,
         roles=roles,
         skipped=gathered.skipped,
-        notes=(*say(listing, roles, gathered), *say_resolution(candidates)),
+        notes=(*say(listing, roles, gathered), *say_resolution(candidates, options)),
         measured=tuple(s for s in roles.samples if s.split == roles.measured),
         labels=task.labels[measured],
         probs=probs,

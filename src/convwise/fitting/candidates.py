@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..data.progress import Track, silent
 from ..errors import BudgetError
 from ..runtime.latency import measure_latency
 from .draft import Draft
@@ -15,16 +16,16 @@ from .task import Candidate
 UNITS = {"max-macs": "{:,.0f} MACs", "max-mb": "{:.1f} MB", "max-ms": "{:.3g} ms"}
 
 
-def make_candidates(options: Options) -> list[Candidate]:
-    """Make the candidates that the options name.
+def make_candidates(options: Options, track: Track = silent) -> list[Candidate]:
+    """Make the candidates that the options name; `track` shows what is downloaded.
 
     Raises:
+        UsageError: a resolution that is too small for a network.
         DataError: published weights are missing or damaged.
+        MachineError: the network or the disk gave out.
     """
     return [
-        HeadCandidate(name, options.resolution)
-        if options.transfer_of(name) == "head"
-        else ScratchCandidate(name, options)
+        HeadCandidate(name, options, track) if options.transfer_of(name) == "head" else ScratchCandidate(name, options)
         for name in options.network
     ]
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import weights
-from ..cost import CostReport
+from .. import networks
+from ..cost import Totals
 from ..errors import DataError, GateError
 from ..metrics import softmax, wilson
 from ..runtime.body import Body, prepare_body
@@ -16,6 +16,7 @@ from ..runtime.gather import Job, Track, features_job
 from ..runtime.session import TOLERANCE, FrozenNetwork
 from ..transfer.design import Design
 from ..transfer.head import choose_l2, fit_head
+from .options import Options
 from .task import Fitted, Floats, Step, Task, serialise
 
 
@@ -24,13 +25,14 @@ class HeadCandidate:
 
     transfer = "head"
 
-    def __init__(self, network: str, resolution: int | None) -> None:
-        published = weights.published(network)
+    def __init__(self, network: str, options: Options, track: Track) -> None:
+        published = options.published(network)
         assert published is not None
         self.network, self.published = network, published
-        size = resolution or published.preprocessing.resolution
+        size = options.resolution or published.preprocessing.resolution
+        networks.input_shape(network, published.arguments, size)  # says so where it is too small
         self.preprocessing = replace(published.preprocessing, resolution=size)
-        self.body: Body = prepare_body(published, self.preprocessing)
+        self.body: Body = prepare_body(published, self.preprocessing, track)
 
     def frozen(self) -> FrozenNetwork:
         """The body."""
@@ -40,10 +42,10 @@ class HeadCandidate:
         """Features."""
         return features_job(self.frozen(), self.body.graph_sha256, "features", self.body.width, self.preprocessing)
 
-    def cost(self, num_classes: int) -> CostReport:
+    def cost(self, num_classes: int) -> Totals:
         """The body and a linear layer of (width + 1) x K."""
         params = self.body.params + (self.body.width + 1) * num_classes
-        return CostReport(params, self.body.macs + self.body.width * num_classes, 4 * params)
+        return Totals(params, self.body.macs + self.body.width * num_classes, 4 * params)
 
     def fit(self, rows: NDArray[Any], task: Task, *, threads: int, track: Track) -> Fitted:  # noqa: ARG002
         """Choose the penalty, then fit on all of `train`."""

@@ -3,19 +3,19 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from .. import weights
 from ..data.decoding import NEEDS_HEIC, extension_lies
 from ..data.roles import Roles
 from ..data.samples import Listing
 from ..runtime.gather import Gathered
+from .options import Options
 from .task import Candidate
 
 
-def say_resolution(candidates: Iterable[Candidate]) -> tuple[str, ...]:
+def say_resolution(candidates: Iterable[Candidate], options: Options) -> tuple[str, ...]:
     """Say which candidates work far from the resolution that their published weights were trained at."""
     notes = []
     for candidate in candidates:
-        published = weights.published(candidate.network) if candidate.transfer == "head" else None
+        published = options.published(candidate.network) if candidate.transfer == "head" else None
         resolution = candidate.preprocessing.resolution
         if published and not 0.5 <= resolution / published.preprocessing.resolution <= 2:
             usual = published.preprocessing.resolution

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from .. import networks, weights
+from .. import networks
+from .. import weights as published_weights
 from ..data.threads import usable_cpus
 from ..errors import UsageError, one_of
 
@@ -21,6 +22,7 @@ class Options:
         network: the candidates, names in `convwise.networks`; the best of them is chosen.
         transfer: "head" trains a softmax layer on frozen published features, "none" trains from scratch; None takes
             "head" where there are published weights.
+        weights: id of the published weights, for one network; None takes each network's default.
         resolution: side of the input in pixels; None takes each network's own.
         epochs: of training from scratch; None takes the recipe's.
         time_limit: seconds of training from scratch, each candidate; the epoch under way is finished.
@@ -35,6 +37,7 @@ class Options:
 
     network: tuple[str, ...] = DEFAULT_NETWORKS
     transfer: str | None = None
+    weights: str | None = None
     resolution: int | None = None
     epochs: int | None = None
     time_limit: float | None = None
@@ -73,10 +76,14 @@ class Options:
     def _check_effect(self) -> None:
         if self.transfer == "head":
             for name in self.network:
-                if weights.published(name) is None:
+                if published_weights.published(name) is None:
                     raise UsageError(
                         f"transfer 'head' needs published weights, and {name} has none; use transfer 'none' for it"
                     )
+        if self.weights is not None:
+            if len(self.network) > 1 or self.transfer == "none":
+                raise UsageError("weights are for one network with transfer 'head'; leave them or the others out")
+            self.published(self.network[0])
         if not any(self.transfer_of(name) == "none" for name in self.network):
             for option in ("epochs", "time_limit"):
                 if getattr(self, option) is not None:
@@ -85,9 +92,15 @@ class Options:
                         "leave it out, or add transfer 'none'"
                     )
 
+    def published(self, network: str) -> published_weights.Published | None:
+        """The published weights that a candidate with transfer "head" stands on."""
+        if self.weights is None:
+            return published_weights.published(network)
+        return published_weights.find(network, self.weights)
+
     def transfer_of(self, network: str) -> str:
         """How a candidate is trained."""
-        return self.transfer or ("none" if weights.published(network) is None else "head")
+        return self.transfer or ("none" if published_weights.published(network) is None else "head")
 
     @property
     def thread_count(self) -> int:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cost import CostReport
+from ..cost import Totals
 from ..data.roles import Roles
 from ..data.samples import Listing, Sample
 from ..metrics import Interval, Summary
@@ -24,7 +24,7 @@ class Tried(NamedTuple):
     how_chosen: str
     choice_top1: Interval
     choice_nll: float
-    cost: CostReport
+    cost: Totals
     history: tuple[Step, ...]
     seconds: float
     chosen: bool

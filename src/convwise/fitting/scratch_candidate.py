@@ -2,13 +2,13 @@
 
 import time
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import networks
-from ..cost import CostReport, analyze
+from ..cost import Totals, analyze, sketch
 from ..data.preprocessing import Preprocessing
 from ..errors import DataError
 from ..metrics import softmax
@@ -16,6 +16,9 @@ from ..runtime.gather import Job, Track, pixels_job
 from ..runtime.session import FrozenNetwork
 from .options import Options
 from .task import Fitted, Floats, Mask, Step, Task, serialise
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class ScratchCandidate:
@@ -30,18 +33,23 @@ class ScratchCandidate:
         self.preprocessing = Preprocessing(
             channels=channels, resolution=size, crop=1.0, mean=(127.5,) * channels, std=(127.5,) * channels
         )
-        self.arguments = {"resolution": size} if "resolution" in entry.arguments else {}
-        networks.create(network, 2, self.arguments)  # a resolution that it cannot have is said before a file is read
+        self.arguments = networks.fitted_to(network, size)
+        networks.input_shape(network, self.arguments, size)
+        self._sketched(2)  # a resolution that it cannot have is said before a file is read
 
     def job(self) -> Job:
         """Pixels."""
         return pixels_job(self.preprocessing)
 
-    def cost(self, num_classes: int) -> CostReport:
+    def cost(self, num_classes: int) -> Totals:
         """Counted on the network itself."""
-        network = networks.create(self.network, num_classes, self.arguments)
         height, width, channels = self.preprocessing.shape
-        return analyze(network, (channels, height, width))
+        return analyze(self._sketched(num_classes), (channels, height, width)).totals
+
+    def _sketched(self, num_classes: int) -> "nn.Module":
+        """The network without memory for its weights."""
+        with sketch():
+            return networks.create(self.network, num_classes, self.arguments)
 
     def frozen(self) -> FrozenNetwork:
         """The network as it is before training."""

@@ -8,7 +8,7 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from ..cost import CostReport
+from ..cost import Totals
 from ..data.preprocessing import Preprocessing
 from ..metrics import Interval
 from ..runtime.gather import Job, Track
@@ -94,7 +94,7 @@ class Candidate(Protocol):
         """What is wanted of every image."""
         ...
 
-    def cost(self, num_classes: int) -> CostReport:
+    def cost(self, num_classes: int) -> Totals:
         """What the classifier will cost."""
         ...
 

@@ -1,0 +1,69 @@
+"""`convwise conv`."""
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Option
+
+from .output import Json, print_json, say
+
+if TYPE_CHECKING:
+    from ..cost import Alternative
+
+
+def conv(
+    input: Annotated[str, Option(metavar="HxWxC", help="Input: height, width and channels, as 28x28x192.")],  # noqa: A002
+    filters: Annotated[int, Option(metavar="N", help="Channels of the output.")],
+    kernel: Annotated[int, Option(metavar="PIXELS", help="Side of the kernel.")],
+    stride: Annotated[int, Option(metavar="PIXELS", help="Step of the kernel.")] = 1,
+    padding: Annotated[str, Option(metavar="HOW", help="same: zeros keep the sides; valid: none.")] = "same",
+    bottleneck: Annotated[
+        int | None, Option(metavar="N", help="Channels of the 1x1 convolution in front; a quarter of the input's.")
+    ] = None,
+    bias: Annotated[bool, Option(help="One number a filter; it counts as a parameter.")] = False,
+    json: Json = False,
+) -> None:
+    """Cost one convolution, and what the papers put in its place."""
+    from ..cost import alternatives, convolution
+
+    height, width, channels = _sizes(input)
+    plain = convolution((channels, height, width), filters, kernel, stride=stride, padding=padding, bias=bias)
+    found = alternatives(plain, bottleneck)
+    if json:
+        rows, columns = plain.output
+        print_json({"output": [filters, rows, columns], "alternatives": [_record(a) for a in found]})
+        return
+    say(f"{height} x {width} x {channels} -> {' x '.join(map(str, plain.output))} x {filters}, one image")
+    say()
+    say(f"  {'':22} {'params':>14} {'MACs':>16} {'ratio':>7}")
+    for a in found:
+        say(f"  {a.name:22} {a.params:14,} {a.macs:16,} {a.ratio:7.3f}")
+    for a in found:
+        say()
+        say(f"{a.name}")
+        say(f"  MACs    {a.macs_formula}")
+        say(f"  params  {a.params_formula}")
+        if a.ratio != 1:
+            say(f"  ratio   {a.ratio_formula} = {a.ratio:.4g}")
+
+
+def _sizes(text: str) -> tuple[int, int, int]:
+    from ..errors import UsageError
+
+    found = re.fullmatch(r"(\d+)x(\d+)x(\d+)", text.lower().replace(" ", ""))
+    if not found:
+        raise UsageError(f"input must be height, width and channels, as 28x28x192, got {text!r}")
+    height, width, channels = map(int, found.groups())
+    return height, width, channels
+
+
+def _record(a: "Alternative") -> dict[str, Any]:
+    return {
+        "name": a.name,
+        "params": a.params,
+        "macs": a.macs,
+        "ratio": a.ratio,
+        "macs_formula": a.macs_formula,
+        "params_formula": a.params_formula,
+        "ratio_formula": a.ratio_formula,
+    }

@@ -1,0 +1,139 @@
+"""What one convolution would cost written otherwise: the substitutions that the papers made."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from ..errors import UsageError
+from .geometry import Convolution
+
+Found = tuple[str, tuple[Convolution, ...], str]  # name, convolutions, ratio as a formula
+COUNT = {2: "two", 3: "three", 4: "four", 5: "five"}
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One way to write a convolution: same input, same shape of output, other weights.
+
+    Attributes:
+        name: "plain", "1x1 bottleneck first", "depthwise-separable", "two 3x3" and so on.
+        convolutions: one after another.
+        plain_macs: of the one convolution that it replaces.
+        ratio_formula: `ratio` in closed form with the numbers in it, such as "1/5 + 1/9".
+    """
+
+    name: str
+    convolutions: tuple[Convolution, ...]
+    plain_macs: int
+    ratio_formula: str
+
+    @property
+    def params(self) -> int:
+        """Weights and biases."""
+        return sum(c.params for c in self.convolutions)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates."""
+        return sum(c.macs for c in self.convolutions)
+
+    @property
+    def ratio(self) -> float:
+        """Its macs over those of the plain convolution."""
+        return self.macs / self.plain_macs
+
+    @property
+    def params_formula(self) -> str:
+        """The closed formula of the params with the numbers in it, and what it comes to."""
+        return _summed((c.params_formula, c.params) for c in self.convolutions)
+
+    @property
+    def macs_formula(self) -> str:
+        """The closed formula of the macs with the numbers in it, and what it comes to."""
+        return _summed((c.macs_formula, c.macs) for c in self.convolutions)
+
+
+def alternatives(plain: Convolution, bottleneck: int | None = None) -> tuple[Alternative, ...]:
+    """The convolution as it is, and every other way to write it that fits it.
+
+    - 1x1 bottleneck first (Inception, https://arxiv.org/abs/1409.4842, section 4): the kernel sees fewer channels.
+    - depthwise-separable (MobileNet, https://arxiv.org/abs/1704.04861, section 3.1): one filter a channel, which
+      carries stride and padding, then a 1x1 convolution; 1 / filters + 1 / pixels of the kernel of the macs.
+    - several 3x3 for a larger odd square (VGG, https://arxiv.org/abs/1409.1556, section 2.3): the same field of view,
+      each with as many filters; the last carries the stride.
+
+    Convolutions of one pixel, or that see one channel at a time, stay as they are.
+
+    Args:
+        plain: the convolution.
+        bottleneck: channels between; None for a quarter of the input's, as ResNet has it.
+
+    Raises:
+        UsageError: the bottleneck is below 1, or the convolution is grouped and cannot have one.
+    """
+    found: list[Found] = [("plain", (plain,), "1")]
+    mixes = plain.kernel != (1, 1) and plain.groups < plain.in_channels
+    if bottleneck is not None or (mixes and plain.groups == 1 and plain.in_channels >= 4):
+        found.append(_bottleneck(plain, plain.in_channels // 4 if bottleneck is None else bottleneck))
+    if mixes:
+        found.append(_separable(plain))
+    if mixes and _stackable(plain):
+        found.append(_stack(plain))
+    return tuple(Alternative(name, layers, plain.macs, ratio) for name, layers, ratio in found)
+
+
+def _bottleneck(plain: Convolution, channels: int) -> Found:
+    if channels < 1:
+        raise UsageError(f"bottleneck must be at least 1 channel, got {channels}")
+    if plain.groups > 1:
+        raise UsageError(f"bottleneck needs a convolution that is not grouped, got {plain.groups} groups")
+    before = _pointwise(plain, plain.in_channels, channels, (plain.height, plain.width))
+    after = replace(plain, in_channels=channels)
+    return "1x1 bottleneck first", (before, after), _over((before, after), plain)
+
+
+def _separable(plain: Convolution) -> Found:
+    depthwise = replace(plain, filters=plain.in_channels, groups=plain.in_channels)
+    pointwise = _pointwise(plain, plain.in_channels, plain.filters, plain.output)
+    ratio = f"{plain.groups}/{plain.filters} + {plain.groups}/{plain.kernel[0] * plain.kernel[1]}"
+    return "depthwise-separable", (depthwise, pointwise), ratio
+
+
+def _stackable(plain: Convolution) -> bool:
+    side = plain.kernel[0]
+    square = plain.kernel == (side, side) and side > 3 and side % 2 == 1
+    return square and plain.dilation == (1, 1) and plain.groups == 1
+
+
+def _stack(plain: Convolution) -> Found:
+    """3x3 convolutions that see as far as the one; its padding is shared out among them."""
+    number = plain.kernel[0] // 2
+    layers: list[Convolution] = []
+    height, width, channels = plain.height, plain.width, plain.in_channels
+    for i in range(number):
+        rows, columns = (total // number + (i < total % number) for total in plain.padding)
+        stride = plain.stride if i == number - 1 else (1, 1)
+        layer = replace(
+            plain, height=height, width=width, in_channels=channels, kernel=(3, 3), padding=(rows, columns),
+            stride=stride,
+        )  # fmt: skip
+        layers.append(layer)
+        (height, width), channels = layer.output, plain.filters
+    return f"{COUNT.get(number, number)} 3x3", tuple(layers), _over(layers, plain)
+
+
+def _pointwise(plain: Convolution, in_channels: int, filters: int, sides: tuple[int, int]) -> Convolution:
+    return Convolution(
+        height=sides[0], width=sides[1], in_channels=in_channels, filters=filters, kernel=(1, 1), bias=plain.bias
+    )
+
+
+def _over(layers: Iterable[Convolution], plain: Convolution) -> str:
+    """The quotient of the macs as text."""
+    return f"({' + '.join(f'{layer.macs:,}' for layer in layers)}) / {plain.macs:,}"
+
+
+def _summed(terms: Iterable[tuple[str, int]]) -> str:
+    """Formulas and values as "a + b = 1 + 2 = 3"."""
+    formulas, values = zip(*terms, strict=True)
+    parts = [" + ".join(formulas), " + ".join(f"{value:,}" for value in values), f"{sum(values):,}"]
+    return " = ".join(dict.fromkeys(parts))  # a single term has its value once

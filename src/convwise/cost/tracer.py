@@ -1,0 +1,207 @@
+"""Sees every operator of a module's forward pass."""
+
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from .geometry import Convolution, Pair
+from .lifetimes import Step
+from .operators import Operator, known
+from .record import Record, Run
+from .shapes import META, shaped, stand_in
+
+
+class NeedsValuesError(Exception):
+    """An operator asks for numbers where there are only shapes."""
+
+
+class Tracer(TorchDispatchMode):
+    """Records every operator between its entry and exit.
+
+    With `meta`, weights are replaced by stand-ins without memory where an operator reads them, so that the module
+    itself is not touched. What depends neither on the input nor on the module is computed, since its control flow may
+    ask for it.
+
+    Attributes:
+        record: what was seen.
+    """
+
+    def __init__(self, module: nn.Module, x: Tensor, *, meta: bool) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.record, self._meta = Record(), meta
+        self._paths = {id(m): path for path, m in module.named_modules()}
+        self._weights = {id(p) for p in module.parameters()}
+        self._owned = {_storage(tensor) for tensors in (module.parameters(), module.buffers()) for tensor in tensors}
+        self._stand_ins: dict[int, tuple[Tensor, Tensor]] = {}  # by id of the tensor, which is kept so that ids stay
+        self._numbers: dict[int, int] = {}  # of tensors of activations, by the address of their storage
+        self._addresses: list[StorageWeakRef] = []  # which are not used again as long as these references live
+        self._stack = [Run("", type(module).__name__, leaf=False)]
+        self._raised: dict[int, tuple[BaseException, Run]] = {}  # by id of the error
+        self._make(x)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Say no: torch would import its compiler, more than a second, only to tell it to stay away."""
+        return False
+
+    def raised_in(self, error: BaseException) -> Run:
+        """The innermost module that `error` left."""
+        return self._raised.get(id(error), (error, self._stack[0]))[1]
+
+    @contextmanager
+    def following_modules(self) -> Iterator[None]:
+        """Know which module runs, for a while."""
+        thread = threading.get_ident()  # hooks see the modules of all threads
+
+        def enter(module: nn.Module, _inputs: Any) -> None:
+            path = self._paths.get(id(module))
+            if path is not None and threading.get_ident() == thread:
+                self._stack.append(Run(path, type(module).__name__, leaf=not module._modules))
+
+        def leave(module: nn.Module, _inputs: Any, _output: Any) -> None:
+            if id(module) in self._paths and threading.get_ident() == thread:
+                run, error = self._stack.pop(), sys.exception()
+                if error is not None:
+                    self._raised.setdefault(id(error), (error, run))
+
+        with register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True):
+            yield
+
+    def finish(self, result: Any) -> Record:
+        """The record, with what the module gave back."""
+        tensors = (leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
+        numbers = (self._numbers.get(_storage(self._without_memory(tensor))) for tensor in tensors)
+        self.record.results = {number for number in numbers if number is not None} or {len(self.record.sizes) - 1}
+        return self.record
+
+    def __torch_dispatch__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run and record one operator."""
+        operator, kwargs = known(func), kwargs or {}
+        if operator.composite:
+            with self:
+                return func.decompose(*args, **kwargs)
+        given = [*_tensors(args), *_tensors(kwargs.values())]
+        places = {_storage(tensor) for tensor in given}
+        if places.isdisjoint(self._numbers) and places.isdisjoint(self._owned):
+            return func(*args, **kwargs)  # the same whatever the image and the weights
+        if self._meta:
+            args = self._without_memory(args)
+            kwargs = {name: META if name == "device" else self._without_memory(a) for name, a in kwargs.items()}
+            result = _shaped(operator, func, args, kwargs)
+        else:
+            result = func(*args, **kwargs)
+        self._note(operator, given, args, kwargs, result)
+        in_place = operator.mutable and given and result is self._without_memory(given[0])
+        return given[0] if in_place else result
+
+    def _without_memory(self, value: Any) -> Any:
+        """The stand-in of a tensor, or of those in a list; other values as they are."""
+        if isinstance(value, list | tuple):
+            return [self._without_memory(item) for item in value]
+        if not self._meta or not isinstance(value, Tensor) or value.is_meta:
+            return value
+        if id(value) not in self._stand_ins:
+            self._stand_ins[id(value)] = (value, stand_in(value))
+            if _storage(value) in self._owned:
+                self._owned.add(_storage(self._stand_ins[id(value)][1]))
+        return self._stand_ins[id(value)][1]
+
+    def _note(self, operator: Operator, given: list[Tensor], args: Any, kwargs: Any, result: Any) -> None:
+        """Put an operator into the record."""
+        run, record = self._stack[-1], self.record
+        if run.layer is None:
+            run.layer = len(record.runs)
+            record.runs.append(run)
+        reads = {} if operator.factory else self._reads(given, run)
+        made = list(_tensors((result,)))
+        known_storages = {_storage(self._without_memory(tensor)) for tensor in given}
+        fresh = [tensor for tensor in made if _storage(tensor) not in known_storages]
+        if made:
+            run.output_shape = tuple(made[0].shape)
+        if not fresh and not operator.mutable:
+            return  # views
+        run.works = True
+        if not fresh:
+            run.rewritten_bytes += sum(_bytes(tensor) for tensor in made)
+        numbers = [self._make(tensor) for tensor in fresh]
+        record.steps.append(Step(run.layer, reads, numbers, operator.in_place))
+        if operator.formula is not None:
+            run.macs += operator.formula(*args, **kwargs, out_val=result) // 2
+        elif made and made[0].numel():
+            record.calls[operator.name] += 1
+            record.elements[operator.name] += made[0].numel()  # what comes with it, such as indices, is seldom needed
+        if operator.convolution:
+            run.convolutions.append(_geometry(*args))
+
+    def _reads(self, given: list[Tensor], run: Run) -> dict[int, int]:
+        """Note the parameters among what an operator was given; numbers and bytes of the activations."""
+        reads: dict[int, int] = {}
+        for tensor in given:
+            if id(tensor) in self._weights:
+                run.weights[id(tensor)] = _bytes(tensor)
+                if id(tensor) not in self.record.weights_read:
+                    self.record.weights_read.add(id(tensor))
+                    run.new_weights.append(tensor)
+                continue
+            number = self._numbers.get(_storage(self._without_memory(tensor)))
+            if number is None:
+                continue
+            reads[number] = max(reads.get(number, 0), _bytes(tensor))
+            if run.input_shape is None:
+                run.input_shape, run.source_shape = tuple(tensor.shape), self.record.shapes[number]
+        return reads
+
+    def _make(self, tensor: Tensor) -> int:
+        """Number a new tensor of activations."""
+        number = self._numbers[_storage(tensor)] = len(self.record.sizes)
+        self._addresses.append(StorageWeakRef(tensor.untyped_storage()))
+        self.record.sizes.append(_bytes(tensor))
+        self.record.shapes.append(tuple(tensor.shape))
+        return number
+
+
+def _shaped(operator: Operator, func: Any, args: Any, kwargs: Any) -> Any:
+    if operator.data_dependent:
+        raise NeedsValuesError(operator.name)
+    try:
+        return shaped(func, args, kwargs, pointwise=operator.pointwise and not operator.mutable)
+    except NotImplementedError as error:  # torch's word for an operator whose shape depends on values
+        raise NeedsValuesError(operator.name) from error
+
+
+def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
+
+
+def _storage(tensor: Tensor) -> int:
+    return cast("int", tensor.untyped_storage()._cdata)
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _geometry(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair, dilation: Pair, transposed: bool,
+    _more: Any, groups: int,
+) -> Convolution | None:  # fmt: skip
+    if transposed or x.dim() != 4 or x.shape[0] != 1:
+        return None
+    return Convolution(
+        height=x.shape[2], width=x.shape[3], in_channels=x.shape[1], filters=weight.shape[0],
+        kernel=(weight.shape[2], weight.shape[3]), stride=(stride[0], stride[1]),
+        padding=(2 * padding[0], 2 * padding[1]), groups=groups, bias=bias is not None,
+        dilation=(dilation[0], dilation[1]),
+    )  # fmt: skip

@@ -1,0 +1,104 @@
+"""A network as the feature maps that a lecture would draw: what flows from one layer or block to the next."""
+
+import re
+from typing import TYPE_CHECKING
+
+from .volumes import Volume, collapse, draw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor, nn
+
+MOST = 26  # volumes, beyond which blocks are drawn as one
+
+
+def draw_network(network: "nn.Module", input_shape: tuple[int, int, int], title: str) -> str:
+    """Draw a network as SVG.
+
+    Chains are drawn layer by layer, and what branches, such as a residual block, as one volume; a network with more
+    than `MOST` layers block by block. Blocks that are alike are drawn once, with their number.
+
+    Args:
+        network: in the parts of the casebook, `stem`, `stages` and `head`; without memory for weights is enough.
+        input_shape: (C, H, W) of one image.
+        title: is printed above.
+
+    Raises:
+        UsageError: the network is not made of these parts.
+    """
+    layers = collapse(_volumes(network, input_shape, by_layer=True))
+    found = layers if len(layers) <= MOST else collapse(_volumes(network, input_shape, by_layer=False))
+    return draw(found, title)
+
+
+def _volumes(network: "nn.Module", input_shape: tuple[int, int, int], *, by_layer: bool) -> list[Volume]:
+    import torch
+
+    from .. import networks
+
+    training = [module for module in network.modules() if module.training]
+    device = next((p.device for p in network.parameters()), None)
+    x = torch.zeros(1, *input_shape, device=device)
+    volumes = [Volume(*input_shape, "input", "image", "input")]
+    network.eval()
+    with torch.no_grad():
+        for name, part in networks.parts(network):
+            group = "head" if name in ("features", "logits") else name.split(".")[0].replace("stage", "stage ")
+            for label, kind, y in _walk(part, x, by_layer=by_layer or ".block" not in name):
+                x = y
+                channels, height, width = (*x.shape[1:], 1, 1)[:3]
+                if kind:
+                    volumes.append(Volume(channels, height, width, label, group, kind))
+    for module in training:
+        module.training = True
+    return volumes
+
+
+def _walk(module: "nn.Module", x: "Tensor", *, by_layer: bool) -> "Iterator[tuple[str, str, Tensor]]":
+    """Label, kind and output of each layer; the last output is the module's. The kind of what is not drawn is empty."""
+    from torch import nn
+
+    if not isinstance(module, nn.Sequential):
+        y = module(x)
+        yield *_words(module, x, y), y
+        return
+    steps = []
+    for child in module:
+        for label, kind, y in _walk(child, x, by_layer=True):
+            x = y
+            steps.append((label, kind, y))
+    drawn = [step for step in steps if step[1]]
+    if by_layer or len(drawn) < 2:
+        yield from steps or [("", "", x)]
+        return
+    yield " + ".join(label for label, _, _ in drawn), drawn[0][1], x
+
+
+def _words(module: "nn.Module", x: "Tensor", y: "Tensor") -> tuple[str, str]:
+    """Label and kind of a layer; both empty for what a lecture does not draw."""
+    from torch import nn
+
+    if isinstance(module, nn.Conv2d):
+        name = "depthwise" if module.groups == module.in_channels > 1 else "conv"
+        return f"{name} {_window(module)}", "conv"
+    if isinstance(module, nn.Linear):
+        return "linear", "linear"
+    if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
+        return f"{'max' if isinstance(module, nn.MaxPool2d) else 'mean'} {_window(module)}", "pool"
+    if isinstance(module, nn.AdaptiveAvgPool2d):
+        return ("mean", "pool") if y.shape != x.shape else ("", "")
+    if isinstance(module, nn.Flatten) or not any(True for _ in module.children()):
+        return ("", "") if y.shape == x.shape or isinstance(module, nn.Flatten) else (_name(module), "linear")
+    return _name(module), "pool" if y.shape[1] == x.shape[1] and y.shape[2] < x.shape[2] else "block"
+
+
+def _window(layer: "nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d") -> str:
+    """Kernel and stride as "3x3/2"."""
+    kernel, stride = (size if isinstance(size, tuple) else (size, size) for size in (layer.kernel_size, layer.stride))
+    return f"{kernel[0]}x{kernel[1]}" + (f"/{stride[0]}" if stride[0] > 1 else "")
+
+
+def _name(module: "nn.Module") -> str:
+    """The name of a class in words: InvertedResidual is "inverted residual"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(module).__name__.removesuffix("2d")).lower()

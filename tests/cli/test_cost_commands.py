@@ -1,0 +1,158 @@
+"""`convwise networks`, `cost` and `conv`."""
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from convwise import networks
+from convwise.cli.subject import find_subject
+from convwise.errors import DataError, UsageError
+
+from .harness import Convwise
+
+MINE = """
+from torch import nn
+
+def small():
+    pool = nn.AdaptiveAvgPool2d(1)
+    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), pool, nn.Flatten(), nn.Linear(8, 2))
+
+def count():
+    return 3
+"""
+
+
+def test_the_casebook_is_printed_with_every_number_and_its_source(convwise: Convwise) -> None:
+    found = convwise("networks", "--json").ends(0).json["networks"]
+    assert [row["name"] for row in found] == list(networks.names())
+    vgg16 = next(row for row in found if row["name"] == "vgg16")
+    assert (vgg16["params"], vgg16["macs"], vgg16["year"]) == (138_357_544, 15_470_264_320, 2015)
+    assert vgg16["printed"]["params"] == "138 M"
+    assert "Table 2" in vgg16["printed"]["source"]
+    assert vgg16["published"]["top1"] == pytest.approx(0.752)  # 24.8 % error, VGG paper, table 4
+    assert "256, 384 and 512" in vgg16["published"]["protocol"]
+
+
+def test_the_casebook_as_text_has_a_row_a_network_and_no_long_line(convwise: Convwise) -> None:
+    text = convwise("networks").ends(0).out
+    rows = re.findall(r"^  (\w+) +\d+x\d+x\d+  ", text, re.MULTILINE)
+    assert rows == list(networks.names())
+    assert max(len(line) for line in text.splitlines() if "https://" not in line) <= 110
+
+
+def test_cost_by_stage_sums_to_the_casebook(convwise: Convwise) -> None:
+    found = convwise("cost", "googlenet", "--argument", "aux=true", "--json").ends(0).json
+    assert (found["params"], found["idle_params"], found["macs"]) == (6_998_552, 6_379_728, 1_582_671_872)
+    assert [stage["name"] for stage in found["stages"]] == ["stem", "stage1", "stage2", "stage3", "stage4", "head"]
+    assert sum(stage["macs"] for stage in found["stages"]) == found["macs"]
+    assert sum(layer["params"] for layer in found["layers"]) == found["params"]
+    assert {row["operator"] for row in found["uncounted"]} >= {"aten.relu", "aten.cat"}
+
+
+def test_cost_takes_arguments_classes_and_resolution(convwise: Convwise) -> None:
+    command = ("cost", "mobilenet_v2", "--argument", "width=0.5", "--resolution", "160", "--json")
+    assert convwise(*command).ends(0).json["macs"] == 50_184_000  # 50.2 M in facts of the authors' grid, by hand below
+    text = convwise("cost", "resnet20", "--num-classes", "7", "--by", "layer").ends(0).out
+    assert re.search(r"head\.3 +7 +455 +448 ", text)  # 64 x 7 weights and 7 biases
+    assert "params              269,527 " in text  # 269,722 with ten classes
+
+
+def test_cost_of_a_run_is_that_of_its_network(convwise: Convwise, run: Path) -> None:
+    found = convwise("cost", run, "--json").ends(0).json
+    saved = json.loads((run / "classifier" / "classifier.json").read_text())
+    assert {key: found[key] for key in saved["cost"]} == saved["cost"]
+
+
+def test_cost_of_a_module_of_the_users(convwise: Convwise) -> None:
+    (convwise.cwd / "mine.py").write_text(MINE)
+    found = convwise("cost", "mine:small", "--resolution", "10", "--json").ends(0).json
+    assert (found["params"], found["macs"]) == (8 * 28 + 18, 10 * 10 * 8 * 27 + 16)
+    assert convwise("cost", "mine:count").ends(2).message == "builder 'mine:count' must return an nn.Module, got int"
+
+
+def test_cost_measured_drawn_and_advised(convwise: Convwise) -> None:
+    found = convwise("cost", "lenet5", "--measure", "--advise", "--picture", "lenet.svg", "--json").ends(0).json
+    assert list(found["latency"]) == ["total", "stage1", "stage2", "head"]
+    assert all(0 < row["latency_ms"] <= row["latency_p95_ms"] and row["n"] == 20 for row in found["latency"].values())
+    first = found["advice"][0]
+    assert first["layer"] == "head.1"  # 48,120 of 61,706 params
+    pooled = next(s for s in first["substitutions"] if s["name"] == "global average pooling first")
+    assert pooled["params_saved"] == (400 - 16) * 120
+    assert ET.parse(convwise.cwd / "lenet.svg").getroot().tag.endswith("svg")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (
+            ("cost", "resnet5O"),
+            2,
+            "network must be one of the 54 that `convwise networks` lists, got 'resnet5O'; did you",
+        ),
+        (("cost", "lenet5", "--by", "block"), 2, "by must be one of stage, layer, got 'block'"),
+        (("cost", "lenet5", "--threads", "2"), 2, "threads has no effect without --measure; leave it out, or add"),
+        (("cost", "lenet5", "--picture", "lenet.png"), 2, "picture must end in .svg, got 'lenet.png'"),
+        (("cost", "lenet5", "--picture", "no/such.svg"), 2, "--picture 'no/such.svg' cannot be written: No such file"),
+        (
+            ("conv", "--input", "28x28", "--filters", "3", "--kernel", "5"),
+            2,
+            "input must be height, width and channels",
+        ),
+        (("conv", "--input", "4x4x3", "--filters", "3", "--kernel", "5", "--padding", "valid"), 2, "kernel"),
+        (
+            ("conv", "--input", "28x28x8", "--filters", "0", "--kernel", "5"),
+            2,
+            "filters of a convolution must be at least 1",
+        ),
+        (
+            ("conv", "--input", "28x28x8", "--filters", "3", "--kernel", "3", "--padding", "full"),
+            2,
+            "padding must be one of",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_used_is_said_in_one_line(
+    convwise: Convwise, arguments: tuple[str, ...], code: int, sentence: str
+) -> None:
+    assert sentence in convwise(*arguments).ends(code).message
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"name": "lenet5", "arguments": ["resolution"]}, "argument must be NAME=VALUE, got 'resolution'"),
+        ({"name": "vgg16", "resolution": 31}, "resolution of vgg16 must be at least 32 pixels, got 31"),
+        ({"name": "vgg16", "resolution": 0}, "resolution must be at least 1 pixel, got 0"),
+        ({"name": "torch.nn:Nothing"}, "builder 'torch.nn:Nothing': module 'torch.nn' has no function 'Nothing'"),
+        ({"name": "no.such:thing"}, "builder 'no.such:thing': module 'no.such' cannot be imported"),
+        ({"name": "torch.nn:"}, "a builder must be module:function, got 'torch.nn:'"),
+        ({"name": "torch.nn:Linear", "num_classes": 3}, "num-classes and argument have no effect on 'torch.nn:Linear'"),
+    ],
+)
+def test_a_subject_that_there_is_not_is_refused(asked: dict[str, object], sentence: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        find_subject(**asked)  # type: ignore[arg-type]
+
+
+def test_a_folder_that_is_no_classifier_is_a_fault_of_the_data(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"has no classifier\.json"):
+        find_subject(str(tmp_path))
+
+
+def test_one_convolution_and_its_alternatives(convwise: Convwise) -> None:
+    """The figures of GoogLeNet's 5x5 on 28x28x192 and of the lecture's five 3x3 filters."""
+    text = (
+        convwise("conv", "--input", "28x28x192", "--filters", "32", "--kernel", "5", "--bottleneck", "16").ends(0).out
+    )
+    assert "= 120,422,400" in text
+    assert "= 2,408,448 + 10,035,200 = 12,443,648" in text
+    command = ("conv", "--input", "6x6x3", "--filters", "5", "--kernel", "3", "--padding", "valid")
+    plain, separable = convwise(*command, "--json").ends(0).json["alternatives"]
+    assert (plain["macs"], separable["macs"]) == (2_160, 672)
+    assert separable["macs_formula"].endswith("= 432 + 240 = 672")
+    assert separable["ratio_formula"] == "1/5 + 1/9"
+    assert separable["ratio"] == pytest.approx(1 / 5 + 1 / 9)
