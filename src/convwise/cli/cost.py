@@ -63,7 +63,7 @@ def _show_counts(subject: "Subject", report: "CostReport", by: str) -> None:
     rows: tuple[StageCost, ...] | tuple[LayerCost, ...] = report.stages
     if by == "layer":
         rows = tuple(layer for layer in report.layers if layer.params or layer.macs)
-    width = max(len(short(row.name)) for row in rows)
+    width = max((len(short(row.name)) for row in rows), default=0)
     say(f"{subject.name}, input {_times(report.input_shape)} (channels x height x width), one image")
     say()
     say(f"  {by:{width}}  {'output':>15} {'params':>13} {'MACs':>16} {'share':>6} {'activations':>12} {'MACs/byte':>9}")
@@ -93,10 +93,10 @@ def _show_latencies(latencies: "dict[str, Latency]") -> None:
     say(f"  {'measured':12} {'median':>9} {'p95':>9}")
     for name, latency in latencies.items():
         say(f"  {name:12} {latency.latency_ms:6.3g} ms {latency.latency_p95_ms:6.3g} ms")
-    say(
-        f"  {total.n} calls after {total.warm_up} to warm up, {total.threads} thread{'s' * (total.threads > 1)}, ONNX "
-        f"Runtime on {total.device}; each stage by itself, so that they do not add up to the total"
-    )
+    threads = "1 thread" if total.threads == 1 else f"{total.threads} threads"
+    say(f"  {total.n} calls after {total.warm_up} to warm up, {threads}, ONNX Runtime on {total.device}")
+    if len(latencies) > 1:
+        say("  each stage was run by itself, so that they do not add up to the total")
 
 
 def _show_advice(advice: "Sequence[Advice]") -> None:
@@ -131,19 +131,14 @@ def _measured(subject: "Subject", threads: int) -> "dict[str, Latency]":
     from ..data.preprocessing import Preprocessing
     from ..errors import UsageError
     from ..runtime.graph import export_graph
-    from ..runtime.latency import measure_latency, measure_stages
-    from ..runtime.session import FrozenNetwork
+    from ..runtime.latency import measure_by_stage
 
     channels, side, _ = subject.input_shape
     if channels not in (1, 3):
         raise UsageError(f"measure needs an image of 1 or 3 channels, got {channels}")
     preprocessing = Preprocessing(channels=channels, resolution=side, mean=(127.0,) * channels, std=(128.0,) * channels)
-    module, pixels = subject.build(), np.zeros(preprocessing.shape, np.uint8)
-    whole = FrozenNetwork(export_graph(module, preprocessing, ["logits"]).SerializeToString(), threads=threads)
-    latencies = {"total": measure_latency(whole, pixels)}
-    if subject.casebook:
-        latencies |= measure_stages(export_graph(module, preprocessing), pixels, threads=threads)
-    return latencies
+    model = export_graph(subject.build(), preprocessing)
+    return measure_by_stage(model, np.zeros(preprocessing.shape, np.uint8), threads=threads)
 
 
 def _draw(subject: "Subject", file: Path) -> None:

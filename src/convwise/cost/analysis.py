@@ -26,9 +26,10 @@ def report(module: nn.Module, input_shape: Sequence[int], *, meta: bool) -> Cost
     shape = tuple(input_shape)
     if not shape or min(shape) < 1:
         raise UsageError(f"input_shape must have sizes of at least 1, got {times(shape) or 'none'}")
-    if not meta and any(p.is_meta for p in module.parameters()):
+    parameters = list(module.parameters())
+    if not meta and any(p.is_meta for p in parameters):
         raise UsageError("device='cpu' needs a module with weights, got one without memory; build it outside sketch()")
-    record = _trace(module, shape, meta=meta)
+    record = _trace(module, parameters, shape, meta=meta)
     pieces = lifetimes(record.sizes, record.steps, record.results)
     layers = _layers(module, record, pieces)
     uncounted = [Uncounted(name, calls, record.elements[name]) for name, calls in record.calls.items()]
@@ -36,16 +37,16 @@ def report(module: nn.Module, input_shape: Sequence[int], *, meta: bool) -> Cost
         input_shape=shape,
         layers=layers,
         tensors=pieces,
-        idle_params=sum(p.numel() for p in module.parameters() if id(p) not in record.weights_read),
+        idle_params=sum(p.numel() for p in parameters if id(p) not in record.weights_read),
         uncounted=tuple(sorted(uncounted, key=lambda row: -row.elements)),
     )
 
 
-def _trace(module: nn.Module, shape: Shape, *, meta: bool) -> Record:
+def _trace(module: nn.Module, parameters: Sequence[nn.Parameter], shape: Shape, *, meta: bool) -> Record:
     """Run the module once on one image of zeros."""
-    like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
+    like = next((p for p in parameters if p.is_floating_point()), torch.empty(0))
     x = torch.zeros(1, *shape, dtype=like.dtype, device=META if meta else like.device)
-    tracer = Tracer(module, x, meta=meta)
+    tracer = Tracer(module, parameters, x, meta=meta)
     with ExitStack() as stack:
         for context in (torch.no_grad(), _evaluating(module), tracer.following_modules(), tracer):
             stack.enter_context(context)

@@ -1,5 +1,6 @@
 """Building modules without memory for their weights."""
 
+from functools import cache
 from typing import Any
 
 from torch import Tensor
@@ -19,7 +20,11 @@ class Sketching(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operator, unless it only writes into its first argument."""
-        fills = func._schema.is_mutable and func.overloadpacket.__name__.endswith("_")
-        if fills and isinstance(args[0], Tensor) and args[0].is_meta:
+        if _writes_in_place(func) and isinstance(args[0], Tensor) and args[0].is_meta:
             return args[0]
         return func(*args, **(kwargs or {}))
+
+
+@cache
+def _writes_in_place(operator: Any) -> bool:
+    return bool(operator._schema.is_mutable) and operator.overloadpacket.__name__.endswith("_")

@@ -19,6 +19,9 @@ from .record import Record, Run
 from .shapes import META, shaped, stand_in
 
 
+SEQUENCES = (list, tuple)
+
+
 class NeedsValuesError(Exception):
     """An operator asks for numbers where there are only shapes."""
 
@@ -34,12 +37,12 @@ class Tracer(TorchDispatchMode):
         record: what was seen.
     """
 
-    def __init__(self, module: nn.Module, x: Tensor, *, meta: bool) -> None:
+    def __init__(self, module: nn.Module, parameters: Iterable[Tensor], x: Tensor, *, meta: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.record, self._meta = Record(), meta
         self._paths = {id(m): path for path, m in module.named_modules()}
-        self._weights = {id(p) for p in module.parameters()}
-        self._owned = {_storage(tensor) for tensors in (module.parameters(), module.buffers()) for tensor in tensors}
+        self._weights = {id(p) for p in parameters}
+        self._owned = {_storage(tensor) for tensor in (*parameters, *module.buffers())}
         self._stand_ins: dict[int, tuple[Tensor, Tensor]] = {}  # by id of the tensor, which is kept so that ids stay
         self._numbers: dict[int, int] = {}  # of tensors of activations, by the address of their storage
         self._addresses: list[StorageWeakRef] = []  # which are not used again as long as these references live
@@ -89,75 +92,80 @@ class Tracer(TorchDispatchMode):
             with self:
                 return func.decompose(*args, **kwargs)
         given = [*_tensors(args), *_tensors(kwargs.values())]
-        places = {_storage(tensor) for tensor in given}
-        if places.isdisjoint(self._numbers) and places.isdisjoint(self._owned):
+        places = [_storage(self._without_memory(tensor)) for tensor in given]
+        if self._numbers.keys().isdisjoint(places) and self._owned.isdisjoint(places):
             return func(*args, **kwargs)  # the same whatever the image and the weights
         if self._meta:
-            args = self._without_memory(args)
+            args = [self._without_memory(a) for a in args]
             kwargs = {name: META if name == "device" else self._without_memory(a) for name, a in kwargs.items()}
             result = _shaped(operator, func, args, kwargs)
         else:
             result = func(*args, **kwargs)
-        self._note(operator, given, args, kwargs, result)
+        made = list(_tensors((result,)))
+        run = self._running(made)
+        reads = {} if operator.factory else self._reads(run, given, places)
+        fresh = [tensor for tensor in made if _storage(tensor) not in places]
+        if fresh or operator.mutable:
+            self._note(operator, run, reads, made, fresh)
+            if operator.formula is not None:
+                run.macs += operator.formula(*args, **kwargs, out_val=result) // 2
+            if operator.convolution:
+                run.convolutions.append(_geometry(*args))
         in_place = operator.mutable and given and result is self._without_memory(given[0])
         return given[0] if in_place else result
 
     def _without_memory(self, value: Any) -> Any:
         """The stand-in of a tensor, or of those in a list; other values as they are."""
-        if isinstance(value, list | tuple):
-            return [self._without_memory(item) for item in value]
-        if not self._meta or not isinstance(value, Tensor) or value.is_meta:
-            return value
-        if id(value) not in self._stand_ins:
-            self._stand_ins[id(value)] = (value, stand_in(value))
-            if _storage(value) in self._owned:
-                self._owned.add(_storage(self._stand_ins[id(value)][1]))
-        return self._stand_ins[id(value)][1]
+        if isinstance(value, Tensor):
+            return value if value.is_meta or not self._meta else self._stand_in(value)
+        return [self._without_memory(item) for item in value] if isinstance(value, SEQUENCES) else value
 
-    def _note(self, operator: Operator, given: list[Tensor], args: Any, kwargs: Any, result: Any) -> None:
-        """Put an operator into the record."""
-        run, record = self._stack[-1], self.record
+    def _stand_in(self, tensor: Tensor) -> Tensor:
+        if id(tensor) not in self._stand_ins:
+            self._stand_ins[id(tensor)] = (tensor, stand_in(tensor))
+            if _storage(tensor) in self._owned:
+                self._owned.add(_storage(self._stand_ins[id(tensor)][1]))
+        return self._stand_ins[id(tensor)][1]
+
+    def _running(self, made: list[Tensor]) -> Run:
+        """The module that runs, and what it gives for now."""
+        run = self._stack[-1]
         if run.layer is None:
-            run.layer = len(record.runs)
-            record.runs.append(run)
-        reads = {} if operator.factory else self._reads(given, run)
-        made = list(_tensors((result,)))
-        known_storages = {_storage(self._without_memory(tensor)) for tensor in given}
-        fresh = [tensor for tensor in made if _storage(tensor) not in known_storages]
+            run.layer = len(self.record.runs)
+            self.record.runs.append(run)
         if made:
             run.output_shape = tuple(made[0].shape)
-        if not fresh and not operator.mutable:
-            return  # views
-        run.works = True
-        if not fresh:
-            run.rewritten_bytes += sum(_bytes(tensor) for tensor in made)
-        numbers = [self._make(tensor) for tensor in fresh]
-        record.steps.append(Step(run.layer, reads, numbers, operator.in_place))
-        if operator.formula is not None:
-            run.macs += operator.formula(*args, **kwargs, out_val=result) // 2
-        elif made and made[0].numel():
-            record.calls[operator.name] += 1
-            record.elements[operator.name] += made[0].numel()  # what comes with it, such as indices, is seldom needed
-        if operator.convolution:
-            run.convolutions.append(_geometry(*args))
+        return run
 
-    def _reads(self, given: list[Tensor], run: Run) -> dict[int, int]:
+    def _reads(self, run: Run, given: list[Tensor], places: list[int]) -> dict[int, int]:
         """Note the parameters among what an operator was given; numbers and bytes of the activations."""
         reads: dict[int, int] = {}
-        for tensor in given:
+        for tensor, place in zip(given, places, strict=True):
             if id(tensor) in self._weights:
                 run.weights[id(tensor)] = _bytes(tensor)
                 if id(tensor) not in self.record.weights_read:
                     self.record.weights_read.add(id(tensor))
                     run.new_weights.append(tensor)
-                continue
-            number = self._numbers.get(_storage(self._without_memory(tensor)))
-            if number is None:
-                continue
-            reads[number] = max(reads.get(number, 0), _bytes(tensor))
-            if run.input_shape is None:
-                run.input_shape, run.source_shape = tuple(tensor.shape), self.record.shapes[number]
+            elif place in self._numbers:
+                number = self._numbers[place]
+                reads[number] = max(reads.get(number, 0), _bytes(tensor))
+                if run.input_shape is None:
+                    run.input_shape, run.source_shape = tuple(tensor.shape), self.record.shapes[number]
         return reads
+
+    def _note(
+        self, operator: Operator, run: Run, reads: dict[int, int], made: list[Tensor], fresh: list[Tensor]
+    ) -> None:  # fmt: skip
+        """Put an operator that is no view into the record."""
+        assert run.layer is not None
+        run.works = True
+        if not fresh:
+            run.rewritten_bytes += sum(_bytes(tensor) for tensor in made)
+        numbers = [self._make(tensor) for tensor in fresh]
+        self.record.steps.append(Step(run.layer, reads, numbers, operator.in_place))
+        if operator.formula is None and made and made[0].numel():
+            self.record.calls[operator.name] += 1
+            self.record.elements[operator.name] += made[0].numel()  # not what comes with it, such as indices
 
     def _make(self, tensor: Tensor) -> int:
         """Number a new tensor of activations."""
@@ -181,7 +189,7 @@ def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
     for value in values:
         if isinstance(value, Tensor):
             yield value
-        elif isinstance(value, list | tuple):
+        elif isinstance(value, SEQUENCES):
             yield from _tensors(value)
 
 

@@ -30,10 +30,10 @@ def measure_latency(network: FrozenNetwork, pixels: NDArray[np.uint8], *, n: int
     return _measure(lambda: network.run(pixels[None], network.outputs), network.threads, n, warm_up)
 
 
-def measure_stages(
+def measure_by_stage(
     model: "onnx.ModelProto", pixels: NDArray[np.uint8], *, threads: int = 1, n: int = 20, warm_up: int = 3
 ) -> dict[str, Latency]:
-    """Time every stage by itself, on what the stage before it gives.
+    """Time the whole network, and every stage by itself on what the stage before it gives.
 
     Args:
         model: has every cut and the logits as outputs, in the order of the data, as `export_graph` makes it.
@@ -43,19 +43,24 @@ def measure_stages(
         warm_up: calls before them.
 
     Returns:
-        Stage -> latency: `stem` (with the normalisation), `stage1`, ..., `head`. Their sum is not the whole: stages
-        apart cannot share what ONNX Runtime would join, and each call has its own overhead.
+        `total`, and for a network of several stages each of them: `stem` (with the normalisation), `stage1`, ...,
+        `head`. They do not sum to the total: apart, they cannot share what ONNX Runtime would join, and each call has
+        its own overhead.
     """
     from onnx.utils import Extractor
 
     ends = {_stage(output.name): output.name for output in model.graph.output}  # a later cut replaces an earlier one
     extractor = Extractor(model)
-    latencies, source, value = {}, "pixels", pixels[None]
-    for stage, end in ends.items():
+    steps = [("total", "pixels", model.graph.output[-1].name)]
+    if len(ends) > 1:
+        sources = ["pixels", *ends.values()]
+        steps += [(stage, source, end) for (stage, end), source in zip(ends.items(), sources, strict=False)]
+    latencies, values = {}, {"pixels": pixels[None]}
+    for stage, source, end in steps:
         piece = FrozenNetwork(extractor.extract_model([source], [end]).SerializeToString(), threads=threads)
-        run = partial(piece.session.run, None, {source: value})
+        run = partial(piece.session.run, None, {source: values[source]})
         latencies[stage] = _measure(run, threads, n, warm_up)
-        source, value = end, run()[0]
+        values[end] = run()[0]
     return latencies
 
 

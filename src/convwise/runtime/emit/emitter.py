@@ -131,4 +131,4 @@ def first_input(n: fx.Node) -> fx.Node:
 def to_numpy(tensor: Tensor | None) -> Floats:
     """A weight as a float32 array."""
     assert tensor is not None
-    return tensor.detach().cpu().numpy().astype(np.float32)
+    return tensor.detach().cpu().numpy().astype(np.float32, copy=False)

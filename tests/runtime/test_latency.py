@@ -1,0 +1,50 @@
+"""Milliseconds in all and by stage."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from convwise import networks
+from convwise.data.preprocessing import Preprocessing
+from convwise.runtime import latency
+from convwise.runtime.graph import export_graph
+from convwise.runtime.latency import measure_by_stage, measure_latency
+from convwise.runtime.session import FrozenNetwork
+
+PREPROCESSING = Preprocessing(resolution=32)
+
+
+def test_every_stage_is_measured_on_what_the_stage_before_it_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call gives what the network's own stage gives."""
+    torch.manual_seed(0)
+    network = networks.create("resnet20", 5).eval()
+    pixels = np.random.default_rng(0).integers(0, 256, PREPROCESSING.shape, np.uint8)
+    results = []
+    measure = latency._measure
+    monkeypatch.setattr(latency, "_measure", lambda call, *rest: results.append(call()[0]) or measure(call, *rest))
+    found = measure_by_stage(export_graph(network, PREPROCESSING), pixels, n=2, warm_up=1)
+    assert list(found) == ["total", "stem", "stage1", "stage2", "stage3", "head"]
+    x = ((torch.from_numpy(pixels) - 127.0) / 128.0).permute(2, 0, 1)[None]
+    names = ["stem", "stages.0", "stages.1", "stages.2", "head"]
+    with torch.no_grad():
+        expected = [network(x), *(x := network.get_submodule(name)(x) for name in names)]
+    for got, reference in zip(results, expected, strict=True):
+        np.testing.assert_allclose(got, reference, atol=1e-4 * max(1.0, float(reference.abs().max())))
+    assert {(row.n, row.warm_up, row.threads) for row in found.values()} == {(2, 1, 1)}
+    assert all(0 < row.latency_ms <= row.latency_p95_ms for row in found.values())
+
+
+def test_a_module_without_stages_is_measured_as_a_whole() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten()).eval()
+    found = measure_by_stage(export_graph(module, PREPROCESSING), np.zeros(PREPROCESSING.shape, np.uint8), n=1)
+    assert list(found) == ["total"]
+
+
+def test_the_median_and_p95_are_of_the_calls_after_the_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 9.0, *(t for i in range(20) for t in (10.0 + i, 10.0 + i + 0.001 * (i + 1)))])
+    network = FrozenNetwork(export_graph(nn.Flatten(), PREPROCESSING).SerializeToString())
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    found = measure_latency(network, np.zeros(PREPROCESSING.shape, np.uint8), n=20, warm_up=1)
+    assert found.latency_ms == pytest.approx(10.5)
+    assert found.latency_p95_ms == pytest.approx(19.05)
