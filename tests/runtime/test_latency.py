@@ -1,5 +1,8 @@
 """Milliseconds in all and by stage."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +12,7 @@ from convwise import networks
 from convwise.data.preprocessing import Preprocessing
 from convwise.runtime import latency
 from convwise.runtime.graph import export_graph
-from convwise.runtime.latency import measure_by_stage, measure_latency
+from convwise.runtime.latency import Latency, measure_by_stage, measure_latency
 from convwise.runtime.session import FrozenNetwork
 
 PREPROCESSING = Preprocessing(resolution=32)
@@ -20,9 +23,13 @@ def test_every_stage_is_measured_on_what_the_stage_before_it_gives(monkeypatch: 
     torch.manual_seed(0)
     network = networks.create("resnet20", 5).eval()
     pixels = np.random.default_rng(0).integers(0, 256, PREPROCESSING.shape, np.uint8)
-    results = []
-    measure = latency._measure
-    monkeypatch.setattr(latency, "_measure", lambda call, *rest: results.append(call()[0]) or measure(call, *rest))
+    results, measure = [], latency._measure
+
+    def watched(call: Callable[[], Any], threads: int, n: int, warm_up: int) -> Latency:
+        results.append(call()[0])
+        return measure(call, threads, n, warm_up)
+
+    monkeypatch.setattr(latency, "_measure", watched)
     found = measure_by_stage(export_graph(network, PREPROCESSING), pixels, n=2, warm_up=1)
     assert list(found) == ["total", "stem", "stage1", "stage2", "stage3", "head"]
     x = ((torch.from_numpy(pixels) - 127.0) / 128.0).permute(2, 0, 1)[None]
