@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
-from .volumes import Volume, collapse, draw
+from .volumes import Volume, collapse, draw, merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,8 @@ def draw_network(network: "nn.Module", input_shape: tuple[int, int, int], title:
     Raises:
         UsageError: the network is not made of these parts.
     """
-    layers = collapse(_volumes(network, input_shape, by_layer=True))
-    found = layers if len(layers) <= MOST else collapse(_volumes(network, input_shape, by_layer=False))
+    layers = merge(_volumes(network, input_shape, by_layer=True))
+    found = layers if len(layers) <= MOST else collapse(_volumes(network, input_shape, by_layer=False), MOST)
     return draw(found, title)
 
 
@@ -85,9 +85,9 @@ def _words(module: "nn.Module", x: "Tensor", y: "Tensor") -> tuple[str, str]:
     if isinstance(module, nn.Linear):
         return "linear", "linear"
     if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
-        return f"{'max' if isinstance(module, nn.MaxPool2d) else 'mean'} {_window(module)}", "pool"
+        return f"{'max' if isinstance(module, nn.MaxPool2d) else 'mean'} pool {_window(module)}", "pool"
     if isinstance(module, nn.AdaptiveAvgPool2d):
-        return ("mean", "pool") if y.shape != x.shape else ("", "")
+        return ("mean pool", "pool") if y.shape != x.shape else ("", "")
     if isinstance(module, nn.Flatten) or not any(True for _ in module.children()):
         return ("", "") if y.shape == x.shape or isinstance(module, nn.Flatten) else (_name(module), "linear")
     return _name(module), "pool" if y.shape[1] == x.shape[1] and y.shape[2] < x.shape[2] else "block"
