@@ -1,1 +1,1 @@
-"""What people write today, to compare with; each file runs by itself and knows nothing of convwise's engine."""
+"""What people write and count with today, to compare with."""

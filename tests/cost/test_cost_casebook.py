@@ -52,13 +52,15 @@ def test_counts_are_those_of_the_entry(name: str) -> None:
     assert report.weight_bytes == 4 * entry.params
 
 
-@pytest.mark.parametrize("name", ["lenet5_1998", "alexnet", "googlenet", "resnet20", "mobilenet_v2", "efficientnet_b0"])
-@pytest.mark.parametrize("side", [None, 97])
-def test_torchs_own_counter_agrees(name: str, side: int | None) -> None:
-    channels, height, width = networks.input_shape(name)
-    if name.startswith(("lenet", "alexnet")) and side:
-        pytest.skip("made for one resolution")
-    shape = (channels, side or height, side or width)
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [
+        ("lenet5_1998", 32), ("alexnet", 227), ("googlenet", 224), ("googlenet", 97), ("resnet20", 32),
+        ("resnet20", 45), ("mobilenet_v2", 97), ("efficientnet_b0", 97),
+    ],
+)  # fmt: skip
+def test_torchs_own_counter_agrees(name: str, side: int) -> None:
+    shape = (networks.input_shape(name)[0], side, side)
     with torch.device("meta"):
         network, x = networks.create(name).eval(), torch.empty(1, *shape)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -122,3 +124,21 @@ def test_a_sketch_leaves_real_tensors_alone() -> None:
     with cost.sketch():
         assert torch.zeros(3, device="cpu").add_(1).sum() == 3
     assert torch.zeros(2).device.type == "cpu"
+
+
+def test_naming_what_a_classifier_keeps_imports_neither_torch_nor_the_rest() -> None:
+    program = """
+import sys
+from convwise.cost import Totals, __all__
+assert Totals(1, 2, 3).macs == 2
+assert not {"torch", "convwise.cost.report", "convwise.cost.geometry"} & sys.modules.keys()
+import convwise.cost
+assert all(getattr(convwise.cost, name) for name in __all__)
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_there_are_no_other_names() -> None:
+    with pytest.raises(AttributeError, match=r"^module 'convwise.cost' has no attribute 'flops'$"):
+        cost.flops  # noqa: B018

@@ -18,7 +18,6 @@ from .operators import Operator, known
 from .record import Record, Run
 from .shapes import META, shaped, stand_in
 
-
 SEQUENCES = (list, tuple)
 
 
