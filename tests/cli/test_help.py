@@ -15,8 +15,8 @@ COMMANDS = {
     "evaluate": ["--with", "--split", "--threads", "--json", "--quiet"],
     "predict": ["--csv", "--threads", "--json", "--quiet"],
     "networks": ["--json"],
-    "cost": ["--by", "--resolution", "--num-classes", "--argument", "--measure", "--advise", "--picture", "--threads",
-             "--json"],
+    "cost": ["--by", "--resolution", "--channels", "--num-classes", "--argument", "--measure", "--advise", "--picture",
+             "--threads", "--json"],
     "conv": ["--input", "--filters", "--kernel", "--stride", "--padding", "--bottleneck", "--bias", "--json"],
     "cache": ["--clear", "--json"],
 }  # fmt: skip

@@ -194,7 +194,7 @@ def test_grey_images_need_a_network_of_one_channel() -> None:
 @pytest.mark.parametrize("width", [0.0, -1.0, 0.03, float("nan"), float("inf"), 33.0])
 def test_a_width_that_leaves_nothing_or_has_no_end_is_refused(width: float) -> None:
     sentence = (
-        f"width of mobilenet_v1 must be from 0.03125, below which a layer rounds to nothing, to 32.0, got {width}"
+        f"width of mobilenet_v1 must be from 0.03125 (a stem of one channel, before it is rounded) to 32.0, got {width}"
     )
     with pytest.raises(UsageError, match=f"^{re.escape(sentence)}$"):
         mobilenet_v1(width=width)

@@ -18,7 +18,7 @@ from convwise.data.preprocessing import Preprocessing
 from convwise.errors import DataError, GateError, UsageError
 from convwise.networks.blocks import ConvNet, SameConv2d
 from convwise.runtime import graph as graph_module
-from convwise.runtime.emit import LAYERS
+from convwise.runtime.emit import LAYERS, Emission, UnsupportedLayerError, emit_part
 from convwise.runtime.graph import PixelNetwork, classifier_graph, export_graph
 from convwise.runtime.session import FrozenNetwork
 
@@ -328,6 +328,29 @@ def test_slices_gathers_pads_concatenation_and_arithmetic_are_emitted() -> None:
     torch.manual_seed(0)
     network = ConvNet(nn.Identity(), nn.Sequential(nn.Sequential(Calls())), flat_head(10 * 4 * 4)).eval()
     assert_equals_eager(network, COLOUR, export_graph(network, COLOUR))
+
+
+class Indexes(nn.Module):
+    def __init__(self, index: Any) -> None:
+        super().__init__()
+        self.index = index
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, ...)."""
+        return x[self.index]
+
+
+@pytest.mark.usefixtures("direct")
+@pytest.mark.parametrize("index", [(slice(None), slice(None)), (slice(None), [2, 0]), (slice(None), slice(1, None, 2))])
+def test_an_index_beside_the_batch_is_emitted(index: Any) -> None:
+    network = nn.Sequential(Indexes(index), nn.Flatten()).eval()
+    assert_equals_eager(network, COLOUR, export_graph(network, COLOUR))
+
+
+@pytest.mark.parametrize("index", [slice(None, None, 2), (slice(None), 1), (slice(None), [0], [1])])
+def test_another_index_is_left_to_torch(index: Any) -> None:
+    with pytest.raises(UnsupportedLayerError, match="index"):
+        emit_part(Emission(), "part", Indexes(index).eval(), "pixels", torch.zeros(2, 3, 8, 8))
 
 
 @pytest.mark.usefixtures("direct")

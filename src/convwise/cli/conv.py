@@ -31,13 +31,14 @@ def conv(
     found = alternatives(plain, bottleneck)
     if json:
         rows, columns = plain.output
-        print_json({"output": [filters, rows, columns], "alternatives": [_record(a) for a in found]})
+        print_json({"output_shape": [filters, rows, columns], "alternatives": [_record(a) for a in found]})
         return
     say(f"{height} x {width} x {channels} -> {' x '.join(map(str, plain.output))} x {filters}, one image")
     say()
     say(f"  {'':22} {'params':>14} {'MACs':>16} {'ratio':>7}")
     for a in found:
-        say(f"  {a.name:22} {a.params:14,} {a.macs:16,} {a.ratio:7.3f}")
+        remark = "  costs more here" if a.ratio > 1 else ""
+        say(f"  {a.name:22} {a.params:14,} {a.macs:16,} {a.ratio:7.3f}{remark}")
     for a in found:
         say()
         say(f"{a.name}")

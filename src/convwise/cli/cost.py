@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from .output import Json, Threads, percent, print_json, say, short, thread_count
+from .output import Json, percent, print_json, say, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,9 @@ def cost(
     network: Annotated[
         str, Argument(metavar="NETWORK", help="A name of `convwise networks`, a run or classifier, or module:builder.")
     ],
-    by: Annotated[str, Option(metavar="WHAT", help="stage or layer.")] = "stage",
+    by: Annotated[str | None, Option(metavar="WHAT", help="stage (default) or layer.")] = None,
     resolution: Annotated[int | None, Option(metavar="PIXELS", help="Side of the square input.")] = None,
+    channels: Annotated[int | None, Option(metavar="N", help="Of the input of module:builder; 3 by default.")] = None,
     num_classes: Annotated[int | None, Option(metavar="N", help="As many as in the paper by default.")] = None,
     argument: Annotated[
         list[str] | None, Option(metavar="NAME=VALUE", help="Argument of the network's builder; repeat for more.")
@@ -29,29 +30,32 @@ def cost(
     measure: Annotated[bool, Option("--measure", help="Milliseconds on this machine, in all and by stage.")] = False,
     advise: Annotated[bool, Option("--advise", help="The most expensive layers, and what could stand there.")] = False,
     picture: Annotated[Path | None, Option(metavar="FILE.svg", help="Draw the feature maps to scale.")] = None,
-    threads: Threads = None,
+    threads: Annotated[int | None, Option(metavar="N", help="Of one call of --measure; 1 by default.")] = None,
     json: Json = False,
 ) -> None:
     """Count what a network costs, exactly, without running it."""
     from ..cost import advise as find_advice
-    from ..cost import analyze
     from ..errors import UsageError, one_of
     from .subject import find_subject
 
-    if by not in ("stage", "layer"):
+    if by not in (None, "stage", "layer"):
         raise one_of("by", by, ("stage", "layer"))
+    if by and json:
+        raise UsageError("by has no effect with --json, which has both; leave one of them out")
     if threads is not None and not measure:
         raise UsageError("threads has no effect without --measure; leave it out, or add --measure")
-    subject = find_subject(network, resolution, num_classes, argument or [])
-    report = analyze(subject.to_analyze(), subject.input_shape)
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads must be above 0, got {threads}")
+    subject = find_subject(network, resolution, num_classes, argument or [], channels=channels)
+    report = _analyze(subject)
     advice = find_advice(report) if advise else ()
     if picture:
         _draw(subject, picture)
-    latencies = _measured(subject, thread_count(threads) if threads else 1) if measure else {}
+    latencies = _measured(subject, threads or 1) if measure else {}
     if json:
         print_json(_record(subject, report, latencies) | {"advice": [_advice_record(a) for a in advice]})
         return
-    _show_counts(subject, report, by)
+    _show_counts(subject, report, by or "stage")
     _show_latencies(latencies)
     _show_advice(advice)
     if picture:
@@ -59,12 +63,25 @@ def cost(
         say(f"drawn in {picture}")
 
 
+def _analyze(subject: "Subject") -> "CostReport":
+    from ..cost import analyze
+    from ..errors import UsageError
+
+    module = subject.to_analyze()
+    try:
+        return analyze(module, subject.input_shape)
+    except UsageError:
+        if subject.casebook:
+            raise
+        return analyze(module, subject.input_shape, device="cpu")  # it may only need to see values
+
+
 def _show_counts(subject: "Subject", report: "CostReport", by: str) -> None:
     rows: tuple[StageCost, ...] | tuple[LayerCost, ...] = report.stages
     if by == "layer":
         rows = tuple(layer for layer in report.layers if layer.params or layer.macs)
     width = max((len(short(row.name)) for row in rows), default=0)
-    say(f"{subject.name}, input {_times(report.input_shape)} (channels x height x width), one image")
+    say(f"{subject.name}, input {_times(report.input_shape)}, one image (height x width x channels)")
     say()
     say(f"  {by:{width}}  {'output':>15} {'params':>13} {'MACs':>16} {'share':>6} {'activations':>12} {'MACs/byte':>9}")
     for row in rows:
@@ -73,6 +90,8 @@ def _show_counts(subject: "Subject", report: "CostReport", by: str) -> None:
             f"  {short(row.name):{width}}  {_times(row.output_shape):>15} {row.params:13,} {row.macs:16,}"
             f" {100 * share:5.1f}% {_bytes(row.activation_bytes):>12} {row.intensity:9.3g}"
         )
+    if by == "layer":
+        say("  layers without params and MACs are left out, such as activations and pools")
     say()
     say(f"  params              {report.params:,} ({_bytes(report.weight_bytes)})")
     if report.idle_params:
@@ -157,7 +176,7 @@ def _draw(subject: "Subject", file: Path) -> None:
 def _record(subject: "Subject", report: "CostReport", latencies: "dict[str, Latency]") -> dict[str, Any]:
     return {
         "network": subject.name,
-        "input": list(report.input_shape),
+        "input_shape": list(report.input_shape),
         "params": report.params,
         "idle_params": report.idle_params,
         "macs": report.macs,
@@ -184,7 +203,8 @@ def _row(row: "StageCost | LayerCost") -> dict[str, Any]:
 
 
 def _times(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
+    """Sizes as papers write them: (C, H, W) is HxWxC."""
+    return "x".join(map(str, (*shape[1:], shape[0]) if len(shape) == 3 else shape))
 
 
 def _bytes(count: int) -> str:

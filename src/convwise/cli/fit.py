@@ -1,6 +1,5 @@
 """`convwise fit`."""
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -58,12 +57,10 @@ def fit(
     from ..fitting import fit as run_fit
     from ..fitting.options import DEFAULT_NETWORKS
 
-    if offline:
-        os.environ["CONVWISE_OFFLINE"] = "1"
     options = Options(
-        network=tuple(network or DEFAULT_NETWORKS), transfer=transfer, weights=weights, resolution=resolution,
-        epochs=epochs, time_limit=time_limit, seed=seed, split_seed=split_seed, balance=balance, threads=threads,
-        max_macs=max_macs, max_ms=max_ms, max_mb=max_mb,
+        network=tuple(network or DEFAULT_NETWORKS), transfer=transfer, weights=weights, offline=offline,
+        resolution=resolution, epochs=epochs, time_limit=time_limit, seed=seed, split_seed=split_seed,
+        balance=balance, threads=threads, max_macs=max_macs, max_ms=max_ms, max_mb=max_mb,
     )  # fmt: skip
     run = run_fit(
         data, options, out=out, resume=resume, overwrite=overwrite, command=command_line(), track=progress(quiet)

@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from ..errors import ConvwiseError, UsageError
 from .geometry import times
@@ -27,6 +28,8 @@ def report(module: nn.Module, input_shape: Sequence[int], *, meta: bool) -> Cost
     if not shape or min(shape) < 1:
         raise UsageError(f"input_shape must have sizes of at least 1, got {times(shape) or 'none'}")
     parameters = list(module.parameters())
+    if any(is_lazy(p) for p in parameters):
+        raise UsageError("lazy layers have no shapes yet; run the module once on an image before it is analyzed")
     if not meta and any(p.is_meta for p in parameters):
         raise UsageError("device='cpu' needs a module with weights, got one without memory; build it outside sketch()")
     record = _trace(module, parameters, shape, meta=meta)

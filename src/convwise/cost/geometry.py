@@ -41,7 +41,8 @@ class Convolution:
         for name in ("height", "width", "in_channels", "filters", "kernel", "stride", "padding", "groups", "dilation"):
             size, least = getattr(self, name), 0 if name == "padding" else 1
             if min(size if isinstance(size, tuple) else (size,)) < least:
-                raise UsageError(f"{name} of a convolution must be at least {least}, got {size}")
+                got = times(size) if isinstance(size, tuple) else size
+                raise UsageError(f"{name} of a convolution must be at least {least}, got {got}")
         for name in ("in_channels", "filters"):
             if getattr(self, name) % self.groups:
                 raise UsageError(f"groups of a convolution must divide {name} {getattr(self, name)}, got {self.groups}")

@@ -19,7 +19,7 @@ from ..errors import DataError, UsageError
 from ..metrics import Interval, summary, wilson
 from ..runtime.gather import Track, gather, silent
 from ..runtime.latency import Latency, measure_latency
-from .candidates import make_candidates, within_budget
+from .candidates import make_candidates, within_time
 from .draft import Draft, open_draft, run_errors
 from .notes import say, say_resolution
 from .options import Options
@@ -60,7 +60,8 @@ def fit(
     if target is not None and (finished := check_free(target, root, options, resume=resume, overwrite=overwrite)):
         return finished
     listing = list_folder(root)
-    candidates = make_candidates(options, track)  # before a folder is begun: published weights may be out of reach
+    classes = len({s.label for s in listing.samples})
+    candidates = make_candidates(options, classes, track)  # before a folder is begun: weights may be out of reach
     command = command or f"convwise.fit({str(data)!r}, {options})"
     with open_draft(target, root, options, overwrite=overwrite, command=command) as draft:
         outcome, chosen = _work(listing, options, candidates, draft, track=track)
@@ -95,8 +96,7 @@ def _work(
 ) -> tuple[Outcome, tuple[Candidate, Fitted]]:
     """Gather what the candidates within the budget want, fit them, choose one and measure it once."""
     start = time.monotonic()
-    classes = len({s.label for s in listing.samples})
-    candidates = within_budget(candidates, classes, options, draft)
+    candidates = within_time(candidates, options, draft)
     published = {c.network: options.published(c.network) for c in candidates if c.transfer == "head"}
     draft.note("weights", {name: weights.id for name, weights in published.items() if weights})
     prepared = time.monotonic()

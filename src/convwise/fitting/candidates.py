@@ -1,6 +1,6 @@
 """The candidates of a run, and which of them fit the budget."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -16,40 +16,58 @@ from .task import Candidate
 UNITS = {"max-macs": "{:,.0f} MACs", "max-mb": "{:.1f} MB", "max-ms": "{:.3g} ms"}
 
 
-def make_candidates(options: Options, track: Track = silent) -> list[Candidate]:
-    """Make the candidates that the options name; `track` shows what is downloaded.
+def make_candidates(options: Options, num_classes: int, track: Track = silent) -> list[Candidate]:
+    """Make the candidates that the options name, ready to run, but for those of too many macs or megabytes.
+
+    Args:
+        options: of the run.
+        num_classes: of the data.
+        track: shows what is downloaded.
 
     Raises:
         UsageError: a resolution that is too small for a network.
+        BudgetError: none is left.
         DataError: published weights are missing or damaged.
         MachineError: the network or the disk gave out.
     """
-    return [
-        HeadCandidate(name, options, track) if options.transfer_of(name) == "head" else ScratchCandidate(name, options)
+    candidates: list[Candidate] = [
+        HeadCandidate(name, options) if options.transfer_of(name) == "head" else ScratchCandidate(name, options)
         for name in options.network
     ]
+    limits = {"max-macs": options.max_macs, "max-mb": options.max_mb}
+    if any(limits.values()):
+        costs = [candidate.cost(num_classes) for candidate in candidates]
+        candidates = _within(
+            limits, candidates, [{"max-macs": float(c.macs), "max-mb": c.weight_bytes / 1e6} for c in costs]
+        )
+    for candidate in candidates:  # no download for a network that is refused
+        candidate.prepare(track)
+    return candidates
 
 
-def within_budget(candidates: Sequence[Candidate], num_classes: int, options: Options, draft: Draft) -> list[Candidate]:
-    """Keep the candidates that cost no more than asked.
+def within_time(candidates: Sequence[Candidate], options: Options, draft: Draft) -> list[Candidate]:
+    """Keep the candidates that take no more milliseconds than asked.
 
     Raises:
         BudgetError: none is left.
     """
-    limits = {"max-macs": options.max_macs, "max-mb": options.max_mb, "max-ms": options.max_ms}
-    if not any(limits.values()):
+    if options.max_ms is None:
         return list(candidates)
+    costs = [{"max-ms": _speed_trial(candidate, draft)} for candidate in candidates]
+    return _within({"max-ms": options.max_ms}, candidates, costs)
+
+
+def _within(
+    limits: Mapping[str, float | None], candidates: Sequence[Candidate], costs: Sequence[Mapping[str, float]]
+) -> list[Candidate]:
+    """The candidates whose costs are within the limits."""
     kept: list[Candidate] = []
     nearest = ""
-    for candidate in candidates:
-        cost = candidate.cost(num_classes)
-        costs = {"max-macs": float(cost.macs), "max-mb": cost.weight_bytes / 1e6}
-        if options.max_ms is not None:
-            costs["max-ms"] = _speed_trial(candidate, draft)
+    for candidate, cost in zip(candidates, costs, strict=True):
         excess = [
-            f"{UNITS[name].format(costs[name])} (--{name} {limit:g})"
+            f"{UNITS[name].format(cost[name])} (--{name} {limit:g})"
             for name, limit in limits.items()
-            if limit and costs[name] > limit
+            if limit and cost[name] > limit
         ]
         if not excess:
             kept.append(candidate)

@@ -11,13 +11,13 @@ from .. import networks
 from ..cost import Totals
 from ..errors import DataError, GateError
 from ..metrics import softmax, wilson
-from ..runtime.body import Body, prepare_body
+from ..runtime.body import Body, find_body, prepare_body
 from ..runtime.gather import Job, Track, features_job
 from ..runtime.session import TOLERANCE, FrozenNetwork
 from ..transfer.design import Design
 from ..transfer.head import choose_l2, fit_head
 from .options import Options
-from .task import Fitted, Floats, Step, Task, serialise
+from .task import Fitted, Floats, Step, Task, serialise, sketched_cost
 
 
 class HeadCandidate:
@@ -25,14 +25,26 @@ class HeadCandidate:
 
     transfer = "head"
 
-    def __init__(self, network: str, options: Options, track: Track) -> None:
+    def __init__(self, network: str, options: Options) -> None:
         published = options.published(network)
         assert published is not None
         self.network, self.published = network, published
         size = options.resolution or published.preprocessing.resolution
         networks.input_shape(network, published.arguments, size)  # says so where it is too small
         self.preprocessing = replace(published.preprocessing, resolution=size)
-        self.body: Body = prepare_body(published, self.preprocessing, track)
+        self._offline = options.offline
+        self._body = find_body(published, self.preprocessing)
+
+    def prepare(self, track: Track) -> None:
+        """Load the weights and make the body where the cache does not have it."""
+        if self._body is None:
+            self._body = prepare_body(self.published, self.preprocessing, offline=self._offline, track=track)
+
+    @property
+    def body(self) -> Body:
+        """The network without its last layer."""
+        assert self._body is not None, "prepare() comes first"
+        return self._body
 
     def frozen(self) -> FrozenNetwork:
         """The body."""
@@ -43,7 +55,9 @@ class HeadCandidate:
         return features_job(self.frozen(), self.body.graph_sha256, "features", self.body.width, self.preprocessing)
 
     def cost(self, num_classes: int) -> Totals:
-        """The body and a linear layer of (width + 1) x K."""
+        """The body and a linear layer of (width + 1) x K; counted without weights while they are not here."""
+        if self._body is None:
+            return sketched_cost(self.network, num_classes, self.published.arguments, self.preprocessing)
         params = self.body.params + (self.body.width + 1) * num_classes
         return Totals(params, self.body.macs + self.body.width * num_classes, 4 * params)
 

@@ -23,6 +23,7 @@ class Options:
         transfer: "head" trains a softmax layer on frozen published features, "none" trains from scratch; None takes
             "head" where there are published weights.
         weights: id of the published weights, for one network; None takes each network's default.
+        offline: load no weights from the web; CONVWISE_OFFLINE=1 says the same.
         resolution: side of the input in pixels; None takes each network's own.
         epochs: of training from scratch; None takes the recipe's.
         time_limit: seconds of training from scratch, each candidate; the epoch under way is finished.
@@ -38,6 +39,7 @@ class Options:
     network: tuple[str, ...] = DEFAULT_NETWORKS
     transfer: str | None = None
     weights: str | None = None
+    offline: bool = False
     resolution: int | None = None
     epochs: int | None = None
     time_limit: float | None = None
@@ -84,6 +86,8 @@ class Options:
             if len(self.network) > 1 or self.transfer == "none":
                 raise UsageError("weights are for one network with transfer 'head'; leave them or the others out")
             self.published(self.network[0])
+        if self.offline and all(self.transfer_of(name) == "none" for name in self.network):
+            raise UsageError("offline has no effect: no candidate needs published weights; leave it out")
         if not any(self.transfer_of(name) == "none" for name in self.network):
             for option in ("epochs", "time_limit"):
                 if getattr(self, option) is not None:
@@ -115,6 +119,8 @@ class Options:
         """Name the first option in which a record made by `to_json` differs; empty when none does."""
         mine = self.to_json()
         for field in fields(self):
+            if field.name == "offline":  # how weights come here does not change the run
+                continue
             if mine[field.name] != record.get(field.name):
                 return f"{field.name.replace('_', '-')} {record.get(field.name)!r}, now {mine[field.name]!r}"
         return ""

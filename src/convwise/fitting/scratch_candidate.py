@@ -2,23 +2,20 @@
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import networks
-from ..cost import Totals, analyze, sketch
+from ..cost import Totals
 from ..data.preprocessing import Preprocessing
 from ..errors import DataError
 from ..metrics import softmax
 from ..runtime.gather import Job, Track, pixels_job
 from ..runtime.session import FrozenNetwork
 from .options import Options
-from .task import Fitted, Floats, Mask, Step, Task, serialise
-
-if TYPE_CHECKING:
-    from torch import nn
+from .task import Fitted, Floats, Mask, Step, Task, serialise, sketched_cost
 
 
 class ScratchCandidate:
@@ -35,7 +32,7 @@ class ScratchCandidate:
         )
         self.arguments = networks.fitted_to(network, size)
         networks.input_shape(network, self.arguments, size)
-        self._sketched(2)  # a resolution that it cannot have is said before a file is read
+        self.cost(2)  # a resolution that it cannot have is said before a file is read
 
     def job(self) -> Job:
         """Pixels."""
@@ -43,13 +40,10 @@ class ScratchCandidate:
 
     def cost(self, num_classes: int) -> Totals:
         """Counted on the network itself."""
-        height, width, channels = self.preprocessing.shape
-        return analyze(self._sketched(num_classes), (channels, height, width)).totals
+        return sketched_cost(self.network, num_classes, self.arguments, self.preprocessing)
 
-    def _sketched(self, num_classes: int) -> "nn.Module":
-        """The network without memory for its weights."""
-        with sketch():
-            return networks.create(self.network, num_classes, self.arguments)
+    def prepare(self, track: Track) -> None:
+        """Nothing is needed."""
 
     def frozen(self) -> FrozenNetwork:
         """The network as it is before training."""

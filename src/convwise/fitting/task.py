@@ -8,7 +8,8 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from ..cost import Totals
+from .. import networks
+from ..cost import Totals, analyze, sketch
 from ..data.preprocessing import Preprocessing
 from ..metrics import Interval
 from ..runtime.gather import Job, Track
@@ -95,7 +96,11 @@ class Candidate(Protocol):
         ...
 
     def cost(self, num_classes: int) -> Totals:
-        """What the classifier will cost."""
+        """What the classifier will cost; known before `prepare`."""
+        ...
+
+    def prepare(self, track: Track) -> None:
+        """Get ready what all else but `cost` needs, such as published weights."""
         ...
 
     def frozen(self) -> FrozenNetwork:
@@ -105,6 +110,16 @@ class Candidate(Protocol):
     def fit(self, rows: NDArray[Any], task: Task, *, threads: int, track: Track) -> Fitted:
         """Fit on this candidate's rows, one for each sample."""
         ...
+
+
+def sketched_cost(
+    network: str, num_classes: int, arguments: Mapping[str, object], preprocessing: Preprocessing
+) -> Totals:
+    """What a network costs, counted without weights."""
+    with sketch():
+        module = networks.create(network, num_classes, arguments)
+    height, width, channels = preprocessing.shape
+    return analyze(module, (channels, height, width)).totals
 
 
 def serialise(state: Mapping[str, NDArray[Any]]) -> bytes:

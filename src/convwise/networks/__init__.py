@@ -4,7 +4,7 @@ Every network is `stem`, `stages`, `head`, and `head[-1]` alone knows the number
 Importing this package, and asking what it has, does not import torch.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, cast, get_args, get_type_hints
 
@@ -72,27 +72,17 @@ def input_shape(
 
 
 def fitted_to(name: str, resolution: int, arguments: Mapping[str, object] | None = None) -> dict[str, object]:
-    """`arguments`, and the resolution among them where the builder of `name` makes a network for one resolution."""
-    sized = {"resolution": resolution} if "resolution" in describe(name).arguments else {}
-    return {**(arguments or {}), **sized}
-
-
-def user_builder(spec: str) -> "Callable[[], nn.Module]":
-    """The function that `module:function` names, imported; it builds a network.
+    """`arguments`, and the resolution among them where the builder of `name` makes a network for one resolution.
 
     Raises:
-        UsageError: no such module or function.
+        UsageError: there is no such network, or the arguments have another resolution already.
     """
-    module_name, _, function = spec.partition(":")
-    if not module_name or not function:
-        raise UsageError(f"a builder must be module:function, got {spec!r}")
-    try:
-        module = import_module(module_name)
-    except ImportError as error:
-        raise UsageError(f"builder {spec!r}: module {module_name!r} cannot be imported: {error}") from error
-    if not callable(build := getattr(module, function, None)):
-        raise UsageError(f"builder {spec!r}: module {module_name!r} has no function {function!r}")
-    return cast("Callable[[], nn.Module]", build)
+    given = dict(arguments or {})
+    if "resolution" not in describe(name).arguments:
+        return given
+    if given.get("resolution", resolution) != resolution:
+        raise UsageError(f"{name} cannot be built for {given['resolution']} pixels and used at {resolution}")
+    return {**given, "resolution": resolution}
 
 
 def parts(network: "nn.Module") -> "tuple[tuple[str, nn.Module], ...]":
@@ -188,8 +178,8 @@ def _check_arguments(name: str, arguments: Mapping[str, object], types: Mapping[
 
 
 def _check_classes(num_classes: int) -> None:
-    if num_classes < 1:
-        raise UsageError(f"num_classes must be at least 1, got {num_classes}")
+    if type(num_classes) is not int or num_classes < 1:
+        raise UsageError(f"num_classes must be at least 1, got {num_classes!r}")
 
 
 def _parts(network: "nn.Module") -> tuple["nn.Module", "nn.Sequential", "nn.Sequential"]:

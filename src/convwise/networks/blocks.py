@@ -104,8 +104,10 @@ class ConvNormAct(nn.Sequential):
         self, in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, *, groups: int = 1,
         act: type[nn.Module] | None = nn.ReLU, same: bool = False, eps: float = 1e-5,
     ) -> None:  # fmt: skip
-        kind = SameConv2d if same else nn.Conv2d
-        conv = kind(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
+        if not eps > 0:
+            raise UsageError(f"eps must be above 0, got {eps}")
+        kind, padding = (SameConv2d, 0) if same else (nn.Conv2d, kernel // 2)
+        conv = kind(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False)
         layers: OrderedDict[str, nn.Module] = OrderedDict(conv=conv, norm=nn.BatchNorm2d(out_channels, eps))
         if act is not None:
             layers["act"] = act()

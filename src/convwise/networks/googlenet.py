@@ -136,7 +136,7 @@ class GoogLeNet(nn.Module):
         return logits
 
     def forward_aux(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """(B, C, H, W) -> (B, K) and (B, K) of each auxiliary head, whose losses training adds with weight 0.3."""
+        """(B, C, H, W) -> (B, K) and (B, K) of each auxiliary head, whose losses the paper adds with weight 0.3."""
         heads, found = self.aux, []
         for cut, part in parts(self):
             x = part(x)

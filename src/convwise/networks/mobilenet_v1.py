@@ -64,13 +64,13 @@ def mobilenet_v1(
         eps: of the batch norm.
 
     Raises:
-        UsageError: `in_channels` is below 1; `width` rounds a layer to nothing, or is above 32.
+        UsageError: `in_channels` is below 1; `width` leaves the stem less than a channel, or is above 32.
     """
     check_channels(in_channels)
     if not NARROWEST <= width <= WIDEST:
         raise UsageError(
-            f"width of mobilenet_v1 must be from {NARROWEST}, below which a layer rounds to nothing, to {WIDEST}, "
-            f"got {width}"
+            f"width of mobilenet_v1 must be from {NARROWEST} (a stem of one channel, before it is rounded) "
+            f"to {WIDEST}, got {width}"
         )
     layer = partial(ConvNormAct, act=nn.ReLU6 if relu6 else nn.ReLU, same=same, eps=eps)
     channels = thinned(STEM, width)

@@ -41,7 +41,7 @@ STAGES = (
 )
 # fmt: on
 STEM, LAST = 32, 1280
-NARROWEST, WIDEST = 1 / 32, 32.0  # half a channel in the first row; a thousand times the paper's cost
+NARROWEST, WIDEST = 1 / 32, 32.0  # a stem of one channel; a thousand times the paper's cost
 
 
 def mobilenet_v2(
@@ -59,14 +59,14 @@ def mobilenet_v2(
         eps: of the batch norm.
 
     Raises:
-        UsageError: `in_channels` is below 1; `width` rounds a layer to nothing, or is above 32; `dropout` is no
-            probability.
+        UsageError: `in_channels` is below 1; `width` leaves the stem less than a channel, or is above 32; `dropout` is
+            no probability.
     """
     check_channels(in_channels)
     if not NARROWEST <= width <= WIDEST:
         raise UsageError(
-            f"width of mobilenet_v2 must be from {NARROWEST}, below which a layer rounds to nothing, to {WIDEST}, "
-            f"got {width}"
+            f"width of mobilenet_v2 must be from {NARROWEST} (a stem of one channel, before it is rounded) "
+            f"to {WIDEST}, got {width}"
         )
     layer = partial(ConvNormAct, act=nn.ReLU6, same=same, eps=eps)
     channels = round_channels(STEM * width)

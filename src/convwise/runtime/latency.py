@@ -43,9 +43,9 @@ def measure_by_stage(
         warm_up: calls before them.
 
     Returns:
-        `total`, and for a network of several stages each of them: `stem` (with the normalisation), `stage1`, ...,
-        `head`. They do not sum to the total: apart, they cannot share what ONNX Runtime would join, and each call has
-        its own overhead.
+        `total`, and for a network of several stages each of them: `stem`, `stage1`, ..., `head`, the first one with
+        the normalisation. They do not sum to the total: apart, they cannot share what ONNX Runtime would join, and
+        each call has its own overhead.
     """
     from onnx.utils import Extractor
 

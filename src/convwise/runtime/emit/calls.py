@@ -87,6 +87,10 @@ def _index(emitter: Emitter, n: fx.Node) -> str:
     index: Any = n.args[1]
     keys = {axis: key for axis, key in enumerate(index if isinstance(index, tuple) else (index,)) if key != slice(None)}
     source = emitter.source(n)
+    if 0 in keys:
+        raise UnsupportedLayerError(f"index {index} of the batch")
+    if not keys:
+        return source
     if all(isinstance(key, slice) for key in keys.values()):
         bounds = [key.indices(emitter.source_shape(n)[axis]) for axis, key in keys.items()]
         starts, ends, steps = (
