@@ -17,6 +17,7 @@ class Site:
         ranges: whether it honours Range.
         cuts: bytes after which the first, second, ... answer breaks off; None for a whole one, as all later ones are.
         status: of every answer, where it is an error.
+        busy: status of the first, second, ... answer, before those that are right.
         moved: path -> headers of a redirection.
         etag: of every file; empty for none.
         sized: whether answers say how long they are.
@@ -27,6 +28,7 @@ class Site:
     ranges: bool = True
     cuts: list[int | None] = field(default_factory=list)
     status: int = 0
+    busy: list[int] = field(default_factory=list)
     moved: dict[str, dict[str, str]] = field(default_factory=dict)
     etag: str = ""
     sized: bool = True
@@ -53,8 +55,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         asked = self.headers.get("Range")
         site.asked.append(asked)
-        if site.status or path not in site.files:
-            self.send_error(site.status or 404)
+        status = site.busy.pop(0) if site.busy else site.status
+        if status or path not in site.files:
+            self.send_error(status or 404)
             return
         content = site.files[path]
         found = re.fullmatch(r"bytes=(\d+)-", asked or "") if site.ranges else None

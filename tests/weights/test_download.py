@@ -2,20 +2,24 @@
 
 import errno
 import hashlib
+import io
 import re
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from http.client import HTTPMessage
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.request import Request
 
 import pytest
 
 from convwise.errors import DataError, MachineError
 from convwise.weights import download as module
 from convwise.weights.download import download
+from convwise.weights.redirects import Redirects
 
 from .loopback import Site, serve
 
@@ -27,6 +31,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(module, "PAUSES", (0, 0, 0))
     with serve() as made:
         made.files["net.pth"] = CONTENT
         yield made
@@ -114,11 +119,42 @@ def test_a_server_that_ignores_ranges_and_breaks_off_again_is_given_up(site: Sit
     assert len(site.asked) == 2
 
 
-def test_a_server_that_gives_little_at_a_time_is_given_up_in_the_end(site: Site, target: Path) -> None:
-    site.cuts = [1000] * 10
+def test_a_flaky_line_goes_on_as_long_as_each_attempt_brings_something(site: Site, target: Path) -> None:
+    site.cuts = [100_000] * 20
+    download(site.url("net.pth"), target, SHA256)
+    assert site.asked == [None, *(f"bytes={n}00000-" for n in range(1, 21))]
+    assert target.read_bytes() == CONTENT
+
+
+def test_an_attempt_that_brings_nothing_is_the_last(site: Site, target: Path) -> None:
+    site.cuts = [1000, 1000, 0]
     with pytest.raises(MachineError, match="are kept, and the same command goes on from there"):
         download(site.url("net.pth"), target, SHA256)
-    assert site.asked == [None, *(f"bytes={n}000-" for n in (1, 2, 3, 4))]
+    assert site.asked == [None, "bytes=1000-", "bytes=2000-"]
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_busy_server_is_asked_again(site: Site, target: Path, status: int) -> None:
+    site.busy = [status] * 3
+    download(site.url("net.pth"), target, SHA256)
+    assert site.asked == [None] * 4
+    assert target.read_bytes() == CONTENT
+
+
+def test_no_redirection_leads_away_from_encryption() -> None:
+    handler, headers = Redirects(), HTTPMessage()
+    headers["X-Linked-ETag"] = f'"{SHA256}"'
+    request = Request("https://example.org/net.pth")
+    sentence = (
+        "https://example.org/net.pth leads to http://example.org/net.pth, which is not encrypted; it was not followed"
+    )
+    with pytest.raises(DataError, match=re.escape(sentence) + "$"):
+        handler.redirect_request(request, io.BytesIO(), 302, "Found", headers, "http://example.org/net.pth")
+    assert handler.stated == ""
+    followed = handler.redirect_request(request, io.BytesIO(), 302, "Found", headers, "https://example.org/a.pth")
+    assert followed is not None
+    assert followed.full_url == "https://example.org/a.pth"
+    assert handler.stated == SHA256
 
 
 def test_another_file_is_refused_and_not_kept(site: Site, target: Path) -> None:
@@ -280,6 +316,8 @@ def test_the_hash_that_the_hub_states_is_checked_where_none_is_published(site: S
     download(site.url("model"), target)
     assert target.read_bytes() == CONTENT
     assert site.asked == [None]
+    assert files(target) == ["net.pth", "net.pth.sha256"]
+    assert target.with_name("net.pth.sha256").read_text() == f"{SHA256}\n"
     site.moved["model"]["X-Linked-ETag"] = f'"{"0" * 64}"'
     with pytest.raises(DataError, match=f"its sha256 is {SHA256}, expected {'0' * 64}; it was deleted"):
         download(site.url("model"), target.with_name("other.pth"))

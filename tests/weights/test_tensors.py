@@ -1,6 +1,7 @@
 """Files of weights, whole, damaged and hostile: tensors or one clear sentence, and never code that runs."""
 
 import argparse
+import hashlib
 import os
 import pickle
 import re
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from convwise.errors import DataError
 from convwise.weights.tensors import read
 
-STATE = {"conv.weight": torch.arange(12.0).reshape(3, 4), "steps": torch.tensor(7)}
+STATE = {"conv.weight": torch.arange(12.0).reshape(3, 4), "norm.num_batches_tracked": torch.tensor(7)}
 
 
 def as_zip(state: Any, path: Path) -> None:
@@ -36,14 +37,14 @@ def as_safetensors(state: Any, path: Path) -> None:
 @pytest.mark.parametrize("save", [as_zip, as_legacy, as_safetensors])
 def test_a_state_dict_is_read_whatever_the_file_is_called(save: Callable[[Any, Path], None], tmp_path: Path) -> None:
     save(STATE, tmp_path / "weights.bin")
-    found = read(tmp_path / "weights.bin")
+    found = read(tmp_path / "weights.bin").state
     assert found.keys() == STATE.keys()
     assert all(torch.equal(found[name], STATE[name]) for name in STATE)
 
 
 def test_tensors_do_not_depend_on_their_file(tmp_path: Path) -> None:
     safetensors.torch.save_file(STATE, tmp_path / "a.safetensors")
-    found = read(tmp_path / "a.safetensors")
+    found = read(tmp_path / "a.safetensors").state
     (tmp_path / "a.safetensors").write_bytes(bytes(1000))
     assert torch.equal(found["conv.weight"], STATE["conv.weight"])
 
@@ -52,14 +53,15 @@ def test_tensors_do_not_depend_on_their_file(tmp_path: Path) -> None:
 def test_what_training_scripts_put_around_a_state_dict_is_taken_off(wrap: str, tmp_path: Path) -> None:
     inner = {f"module.{name}": tensor for name, tensor in STATE.items()}
     torch.save({"epoch": 3, wrap: inner}, tmp_path / "a.pth")
-    assert read(tmp_path / "a.pth").keys() == STATE.keys()
+    assert read(tmp_path / "a.pth").state.keys() == STATE.keys()
 
 
 def test_floating_point_numbers_become_float32(tmp_path: Path) -> None:
-    state = {"half": torch.ones(2).half(), "double": torch.ones(2).double(), "count": torch.tensor(3)}
+    counter = "norm.num_batches_tracked"
+    state = {"half": torch.ones(2).half(), "double": torch.ones(2).double(), counter: torch.tensor(3)}
     torch.save(state, tmp_path / "a")
-    found = read(tmp_path / "a")
-    assert [found[name].dtype for name in ("half", "double", "count")] == [torch.float32, torch.float32, torch.int64]
+    found = read(tmp_path / "a").state
+    assert [found[name].dtype for name in ("half", "double", counter)] == [torch.float32, torch.float32, torch.int64]
 
 
 class Hostile:
@@ -215,4 +217,158 @@ def test_numbers_that_are_not_finite_are_refused(value: float, tmp_path: Path) -
     torch.save(state, path)
     sentence = f"weights file {path} holds numbers that are not finite in 2 tensors, first a, b"
     with pytest.raises(DataError, match=re.escape(sentence)):
+        read(path)
+
+
+def sparse() -> Tensor:
+    return torch.eye(3).to_sparse()
+
+
+def compressed_rows() -> Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls the layout beta
+        return torch.eye(3).to_sparse_csr()
+
+
+def nested() -> Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls them a prototype
+        return torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
+
+
+def without_data() -> Tensor:
+    return torch.empty(2, device="meta")
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (sparse, "sparse_coo, float32, cpu"),
+        (compressed_rows, "sparse_csr, float32, cpu"),
+        (nested, "nested"),
+        (without_data, "strided, float32, meta"),
+        (lambda: torch.ones(2, dtype=torch.complex64), "strided, complex64, cpu"),
+        (lambda: torch.ones(2, dtype=torch.bool), "strided, bool, cpu"),
+        (lambda: torch.ones(2, dtype=torch.int64), "strided, int64, cpu"),
+        (lambda: torch.ones(2, dtype=torch.uint8), "strided, uint8, cpu"),
+    ],
+    ids=["sparse", "csr", "nested", "meta", "complex", "bool", "int64", "uint8"],
+)
+def test_other_tensors_than_a_network_s_are_refused(make: Callable[[], Tensor], kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    torch.save({**STATE, "odd.weight": make()}, path)
+    sentence = (
+        f"weights file {path} must hold dense tensors of floating-point numbers, got odd.weight: {kind}; save the "
+        "state_dict() of the network as it was trained"
+    )
+    with pytest.raises(DataError, match="^" + re.escape(sentence) + "$"):
+        read(path)
+
+
+@pytest.mark.parametrize("save", [as_zip, as_legacy])
+def test_a_tensor_that_claims_more_than_the_file_has_is_refused(
+    save: Callable[[Any, Path], None], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.pth"
+    save({"conv.weight": torch.ones(1).expand(10**13)}, path)
+    size = path.stat().st_size
+    sentence = (
+        f"weights file {path} cannot be read: its tensors would take 40,000,000.0 MB, the file has {size / 1e6:,.1f}"
+    )
+    with pytest.raises(DataError, match="^" + re.escape(sentence) + "$"):
+        read(path)
+
+
+def test_a_file_that_unpacks_to_more_than_it_is_is_refused(tmp_path: Path) -> None:
+    plain, path = tmp_path / "plain.pth", tmp_path / "a.pth"
+    torch.save({"conv.weight": torch.zeros(1_000_000)}, plain)
+    with zipfile.ZipFile(plain) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in source.namelist():
+            archive.writestr(name, source.read(name))
+    with pytest.raises(
+        DataError, match=r"it is damaged, or no file of weights \(ValueError: it unpacks to 4\.0 MB out of"
+    ):
+        read(path)
+
+
+def test_a_record_that_is_shorter_than_its_tensor_is_refused(tmp_path: Path) -> None:
+    plain, path = tmp_path / "plain.pth", tmp_path / "a.pth"
+    torch.save({"conv.weight": torch.zeros(100_000), "other.weight": torch.ones(200_000)}, plain)
+    with zipfile.ZipFile(plain) as source, zipfile.ZipFile(path, "w") as archive:
+        for name in source.namelist():
+            archive.writestr(name, source.read(name)[:100_000] if name.endswith("data/0") else source.read(name))
+    with pytest.raises(DataError, match=r"cannot be read: it is damaged, or no file of weights \("):
+        read(path)
+
+
+def test_tensors_that_share_memory_are_given_each_their_own(tmp_path: Path) -> None:
+    both, pad = torch.arange(6.0), torch.zeros(1000)
+    state = {"a": both[:3], "b": both[1:4], "c": both.reshape(2, 3).t(), "pad": pad}
+    torch.save(state, tmp_path / "a.pth")
+    found = read(tmp_path / "a.pth").state
+    found["a"].zero_()
+    assert found["b"].tolist() == [1, 2, 3]
+    assert found["c"].is_contiguous()
+    assert found["c"].tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert all(tensor.untyped_storage().nbytes() == tensor.nbytes for tensor in found.values())
+
+
+def test_the_digest_is_of_the_bytes_that_were_read_and_is_asked_about_first(tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    torch.save(STATE, path)
+    seen: list[str] = []
+    loaded = read(path, seen.append)
+    assert [loaded.sha256] == seen == [hashlib.sha256(path.read_bytes()).hexdigest()]
+    path.write_bytes(b"no weights at all")
+
+    def refuse(digest: str) -> None:
+        raise DataError(f"not {digest[:8]}")
+
+    # printf 'no weights at all' | sha256sum
+    with pytest.raises(DataError, match="^not " + hashlib.sha256(b"no weights at all").hexdigest()[:8]):
+        read(path, refuse)
+
+
+def test_a_file_that_is_replaced_between_hash_and_reading_does_not_matter(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.pth", tmp_path / "b.pth"
+    torch.save(STATE, path)
+    torch.save({"conv.weight": torch.zeros(1)}, other)
+
+    def replaced(_: str) -> None:
+        other.replace(path)
+
+    assert read(path, replaced).state.keys() == STATE.keys()
+    assert read(path).state.keys() == {"conv.weight"}
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    safetensors.torch.save_file(STATE, path)
+    with pytest.raises(
+        DataError, match=re.escape(f"weights file {path} was changed while it was read; repeat the command")
+    ):
+        read(path, lambda _: os.utime(path, ns=(1, 1)))
+
+
+def test_a_folder_is_no_file_of_weights(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=re.escape(f"weights file {tmp_path} cannot be read: it is no file") + "$"):
+        read(tmp_path)
+
+
+def test_a_file_may_note_the_arguments_of_its_network(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    safetensors.torch.save_file(STATE, path, metadata={"convwise.arguments": '{"same": true, "eps": 0.001}'})
+    assert read(path).arguments == {"same": True, "eps": 0.001}
+    safetensors.torch.save_file(STATE, path, metadata={"format": "pt"})
+    assert read(path).arguments is None
+    torch.save(STATE, path)
+    assert read(path).arguments is None
+
+
+@pytest.mark.parametrize("noted", ["[1]", "v1_5=True"])
+def test_arguments_that_are_no_json_object_are_refused(noted: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    safetensors.torch.save_file(STATE, path, metadata={"convwise.arguments": noted})
+    sentence = f"weights file {path} must have a JSON object as convwise.arguments in its metadata, got {noted!r}"
+    with pytest.raises(DataError, match=re.escape(sentence) + "$"):
         read(path)

@@ -99,42 +99,53 @@ class Body:
                 shutil.rmtree(aside, ignore_errors=True)
 
 
-def prepare_body(published: weights.Published, preprocessing: Preprocessing, track: Track = silent) -> Body:
+def prepare_body(
+    published: weights.Published, preprocessing: Preprocessing, *, offline: bool = False, track: Track = silent
+) -> Body:
     """Get the body of a published network for a preprocessing, from the cache or made now.
 
     Args:
         published: the network's weights, which are downloaded where they are not there yet.
         preprocessing: gives the resolution.
+        offline: load nothing from the web.
         track: shows the download.
 
     Raises:
         DataError: the weights are missing or damaged.
         MachineError: the network or the disk gave out.
     """
+    body = find_body(published, preprocessing)
+    if body is None:
+        body = _make(published, preprocessing, offline=offline, track=track)
+        body.keep(_folder(published, preprocessing))
+    return body
+
+
+def find_body(published: weights.Published, preprocessing: Preprocessing) -> Body | None:
+    """The body of a published network for a preprocessing, where the cache has it."""
+    return None if published.fingerprint() is None else Body.read(_folder(published, preprocessing))
+
+
+def _folder(published: weights.Published, preprocessing: Preprocessing) -> Path:
     key = key_of(
         {
             "network": published.network,
             "arguments": dict(published.arguments),
-            "weights": [published.id, published.sha256],
+            "weights": [published.id, published.fingerprint()],
             "preprocessing": preprocessing.to_json(),
             "convwise": __version__,
             "emitter": EMITTER,
         }
     )
-    folder = cache_dir() / "graphs" / key
-    body = Body.read(folder)
-    if body is None:
-        body = _make(published, preprocessing, track)
-        body.keep(folder)
-    return body
+    return cache_dir() / "graphs" / key
 
 
-def _make(published: weights.Published, preprocessing: Preprocessing, track: Track) -> Body:
+def _make(published: weights.Published, preprocessing: Preprocessing, *, offline: bool, track: Track) -> Body:
     from .. import cost, networks
     from .graph import export_graph
 
     network = networks.create(published.network, published.num_classes, published.arguments)
-    network.load_state_dict(weights.load(published, track=track))
+    network.load_state_dict(weights.load(published, offline=offline, track=track))
     network.eval()
     feature_map = networks.cuts(network)[-2]
     graph = export_graph(network, preprocessing, [feature_map, "features"]).SerializeToString(deterministic=True)

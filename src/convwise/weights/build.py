@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,16 +29,18 @@ def network(
     """Build a network, with weights or without.
 
     With weights, a `num_classes` other than theirs replaces `head[-1]` alone (and the last layers of auxiliary heads)
-    by a fresh layer, and the logger "convwise" says so; `arguments={"in_channels": 1}` sums the first kernel over the
-    colours, so that a grey image gives what it gives as three equal channels. Neither the weights nor the network
-    normalise: `weights.find(name, id).preprocessing` says what they expect of an image.
+    by a fresh layer, and the logger "convwise" warns of it; `arguments={"in_channels": 1}` sums the first kernel over
+    the colours, so that one channel gives what three equal ones give. Neither the weights nor the network normalise:
+    `weights.find(name, id).preprocessing` says what they expect of an image, and `weights.find(name, id).grey()` what
+    the network of one channel expects of a grey one.
 
     Args:
         name: one of `networks.names()`.
         num_classes: length of the logits; None for that of the weights, else of the paper's data set.
         weights: None for a fresh network; True for the default, `weights.published(name)`; an id out of
             `weights.all_published(name)`; or a file whose tensors have our names, torchvision's or timm's.
-        arguments: further arguments of the builder; those that published weights need are known.
+        arguments: further arguments of the builder; those that published weights need are known, those of a file where
+            its tensors or its metadata show them.
         offline: load nothing from the web; the environment variable CONVWISE_OFFLINE=1 says the same.
         track: shows progress of a download, in megabytes.
 
@@ -53,16 +56,17 @@ def network(
         return networks.create(name, num_classes, arguments)
     source = _source(name, weights)
     if isinstance(source, Published):
-        merged = source.merge(arguments or {})
-        state = _load(source, merged, offline=offline, track=track)
-        built = fill(name, merged, state, str(source))
+        needed = source.merge(arguments or {})
+        built = fill(name, needed, _load(source, needed, offline=offline, track=track), str(source))
     else:
-        state, merged = local.match(source, name, arguments or {})
-        built = fill(name, merged, state, f"the weights in {source}")
+        state, needed = local.match(source, name, arguments or {})
+        built = fill(name, needed, state, f"the weights in {source}")
     found = classes_of(built)
     if num_classes is not None and num_classes != found:
         networks.replace_head(built, num_classes)
-        log.info("%s: a fresh last layer for %d classes replaces that of the weights for %s", name, num_classes, found)
+        log.warning(
+            "%s: a fresh last layer for %d classes replaces that of the weights for %s", name, num_classes, found
+        )
     return built.eval()
 
 
@@ -98,7 +102,8 @@ def to_theirs(weights: Published, state: "Mapping[str, Tensor]") -> "dict[str, T
 
 
 def _load(weights: Published, arguments: Mapping[str, object], *, offline: bool, track: Track) -> "dict[str, Tensor]":
-    state = read(weights.file(offline=offline, track=track))
+    path = weights.locate(offline=offline, track=track)
+    state = read(path, partial(weights.check, path)).state
     names = blank(weights.network, arguments).state_dict()
     return naming(weights.publisher, weights.network).to_ours(state, names, str(weights))
 

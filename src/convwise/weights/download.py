@@ -2,27 +2,32 @@
 
 import hashlib
 import os
-import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPMessage, HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 from urllib.error import HTTPError, URLError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import Request, build_opener
 
 from ..data.progress import Track, silent
 from ..errors import DataError, MachineError
 from .disk import disk_errors, locked, size
+from .redirects import Redirects, sha256_in
+from .store import digest_note
 
 CHUNK = 1_000_000  # bytes; one step of the progress, so that its rate reads as MB/s
 TIMEOUT = 30  # seconds without a byte
-ATTEMPTS = 5  # a connection that broke is taken up again as long as each attempt brings something
+PAUSES = (1, 4, 16)  # seconds before a server that is busy or out of order is asked again
+BUSY = (429, 500, 502, 503, 504)
 GONE = (401, 403, 404, 410, 451)  # asking again would not help
 
 
 def download(url: str, target: Path, sha256: str = "", *, track: Track = silent) -> None:
     """Load a file, unless it is there; what an earlier call has loaded of it, in `<target>.part`, is kept.
+
+    Where no hash is given, the one that the server states is checked, and noted beside the file for later checks.
 
     Args:
         url: where from; redirections are followed.
@@ -86,29 +91,40 @@ class _Transfer:
                 f"another network, or put the right file at {self.target}"
             )
         with disk_errors(self.target):
+            if not self.sha256:
+                self._note(expected)  # first: a file without its note would count as put there by hand
             self.part.replace(self.target)
 
+    def _note(self, digest: str) -> None:
+        note = digest_note(self.target)
+        aside = note.with_name(f"{note.name}.part")
+        aside.write_text(f"{digest}\n", encoding="ascii")
+        aside.replace(note)
+
     def _receive(self) -> _Received:
-        """Load what is missing; go on while each attempt brings something."""
-        for attempt in range(ATTEMPTS):
+        """Load what is missing; go on as long as each attempt brings something."""
+        pauses = iter(PAUSES)
+        while True:
             before = size(self.part)
             try:
                 return self._attempt(before)
             except HTTPError as error:
-                raise self._refused(error) from error
+                pause = next(pauses, None) if error.code in BUSY else None
+                if pause is None:
+                    raise self._refused(error) from error
+                time.sleep(pause)
             except (OSError, HTTPException) as error:  # of the network; the disk's are MachineErrors by now
                 kept = size(self.part)
-                if kept > before and attempt + 1 < ATTEMPTS:
+                if kept > before:
                     continue
                 raise MachineError(
                     f"{self.url} could not be loaded: {_reason(error)}; {kept / 1e6:.1f} MB of it are kept, and the "
                     f"same command goes on from there. Without a network, put the file at {self.target}"
                 ) from error
-        raise AssertionError
 
     def _attempt(self, have: int) -> _Received:
         """Ask for the bytes from `have` on and add them to the part."""
-        redirects = _Redirects()
+        redirects = Redirects()
         headers = {"User-Agent": "convwise", "Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
@@ -122,7 +138,7 @@ class _Transfer:
             if not str(response.headers.get("Content-Range", "")).startswith(f"bytes {have}-"):
                 have = 0  # the server gives all of it
             digest = self._save(response, have)
-            return _Received(digest, redirects.stated or _sha256_in(response.headers.get("ETag")))
+            return _Received(digest, redirects.stated or sha256_in(response.headers.get("ETag")))
 
     def _save(self, response: HTTPResponse, have: int) -> str:
         """Write a response behind the first `have` bytes; give the digest of all."""
@@ -153,24 +169,6 @@ class _Transfer:
         return MachineError(
             f"{self.url} could not be loaded: the server says {status}; try again later, what was loaded is kept"
         )
-
-
-class _Redirects(HTTPRedirectHandler):
-    """Follows redirections and keeps the hash that the first server states (the Hugging Face hub's X-Linked-ETag)."""
-
-    stated = ""
-
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
-    ) -> Request | None:
-        self.stated = self.stated or _sha256_in(headers.get("X-Linked-ETag"))
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _sha256_in(etag: str | None) -> str:
-    """The SHA-256 that an entity tag is; empty where it is something else."""
-    found = re.fullmatch(r'(?:W/)?"?([0-9a-f]{64})"?', etag or "")
-    return found[1] if found else ""
 
 
 def _copy(response: HTTPResponse, file: IO[bytes], digest: Any, target: Path) -> Iterator[None]:

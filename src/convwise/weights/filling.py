@@ -28,7 +28,7 @@ def classes_of(network: "nn.Module", state: "Mapping[str, Tensor] | None" = None
 
 
 def fill(name: str, arguments: Mapping[str, object], state: "Mapping[str, Tensor]", what: str) -> "nn.Module":
-    """Build a network for as many classes as the state dict has, and give it copies of its tensors.
+    """Build a network for as many classes as the state dict has, which takes over its tensors.
 
     Where `arguments` ask for one input channel, the first kernel is summed over its channels.
 
@@ -36,16 +36,12 @@ def fill(name: str, arguments: Mapping[str, object], state: "Mapping[str, Tensor
         UsageError: the state dict is of another number of input channels.
         DataError: a tensor has another shape.
     """
-    import torch
-
     network = blank(name, arguments, classes_of(blank(name, arguments), state))
     wanted = network.state_dict()
     first = first_kernel(network)
     own = {**state, first: _over_channels(state[first], wanted[first].shape[1], what)}
     if wrong := other_shapes(own, wanted, wanted):
         raise DataError(f"{what} do not fit {name}: {len(wrong)} tensors have another shape, first {wrong[0]}")
-    for key, tensor in wanted.items():  # copies, so that nothing is shared with a file or between layers
-        own[key] = own[key].to(tensor.dtype).clone(memory_format=torch.contiguous_format)
     network.load_state_dict(own, assign=True)
     return network
 

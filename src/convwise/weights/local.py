@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from ..errors import DataError, UsageError
 from .filling import blank, classes_of, first_kernel, other_shapes
 from .naming import differences
-from .store import sha256_of
-from .table import OURS, all_published, forms, naming
+from .published import merged
+from .table import all_published, forms, naming, publishers
 from .tensors import read
 
 if TYPE_CHECKING:
@@ -20,24 +20,26 @@ Matched = tuple[dict[str, "Tensor"], dict[str, object]]
 def match(path: Path, name: str, arguments: Mapping[str, object]) -> Matched:
     """Read a file and give its tensors our names, with the arguments that the network needs.
 
-    A file that is known by its hash needs what is known of it. Of another one with a publisher's names, the arguments
-    are those of the publisher's network; where it has several, which differ in what no tensor shows, the caller says.
+    A file that is known by its hash needs what is known of it, and a file that notes the arguments needs these. Of
+    another one, with our names or a publisher's, the arguments are those of a form of the network that our builder or
+    the publisher has; where several fit, which differ in what no tensor shows, the caller says.
 
     Raises:
         DataError: the file is absent, unusable, or of another network.
         UsageError: it may be of several forms of the network, or of none that has these arguments.
     """
     rows = all_published(name)
-    state = read(path)
-    digest = sha256_of(path)
+    state, digest, noted = read(path)
+    what = f"the weights in {path}"
     for known in rows:
         if known.sha256 and digest.startswith(known.sha256):
-            merged = known.merge(arguments)
-            wanted = blank(name, merged).state_dict()
-            return naming(known.publisher, name).to_ours(state, wanted, f"the weights in {path}"), merged
+            needed = known.merge(arguments)
+            wanted = blank(name, needed).state_dict()
+            return naming(known.publisher, name).to_ours(state, wanted, what), needed
+    exact = None if noted is None else [merged(what, noted, arguments)]
     misfits: list[tuple[int, str]] = []
-    for publisher in (OURS, *dict.fromkeys(known.publisher for known in rows)):
-        candidates = [{**form, **arguments} for form in forms(publisher, name)]
+    for publisher in publishers(name):
+        candidates = exact or [{**form, **arguments} for form in forms(publisher, name)]
         ours = blank(name, candidates[0]).state_dict()
         rule = naming(publisher, name)
         table = rule.table(ours)
@@ -46,9 +48,9 @@ def match(path: Path, name: str, arguments: Mapping[str, object]) -> Matched:
             misfits.append((len(table.keys() ^ completed.keys()), f"those of {publisher}: {'; '.join(wrong)}"))
             continue
         state = rule.to_ours(state, ours, str(path))
-        return state, _only(state, name, candidates, f"the weights in {path} have the names of {publisher}")
+        return state, _only(state, name, candidates, f"{what} have the names of {publisher}")
     nearest = min(misfits, key=lambda misfit: misfit[0])[1]
-    raise DataError(f"the weights in {path} are not of {name}; of all names known for it, nearest are {nearest}")
+    raise DataError(f"{what} are not of {name}; of all names known for it, nearest are {nearest}")
 
 
 def _only(state: "dict[str, Tensor]", name: str, candidates: list[dict[str, object]], what: str) -> dict[str, object]:
@@ -58,7 +60,8 @@ def _only(state: "dict[str, Tensor]", name: str, candidates: list[dict[str, obje
         if candidate not in fitting and _fits(state, name, candidate):
             fitting.append(candidate)
     if len(fitting) > 1:
-        words = " or ".join(", ".join(f"{k}={v!r}" for k, v in form.items()) for form in fitting)
+        open_ = [key for key in fitting[0] if any(form[key] != fitting[0][key] for form in fitting)]
+        words = " or ".join(", ".join(f"{key}={form[key]!r}" for key in open_) for form in fitting)
         raise UsageError(f"{what}, where the same tensors may be of {name} with {words}; say which in `arguments`")
     return (fitting or candidates)[0]
 

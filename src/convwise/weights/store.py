@@ -18,6 +18,11 @@ class Installed(NamedTuple):
     package: str  # the same as Python imports it
     path: str  # of the file inside the package
 
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return self.path.rpartition("/")[2]
+
     def file(self, what: str) -> Path:
         """Where the file is, found without importing its package.
 
@@ -75,9 +80,19 @@ class Hosted(NamedTuple):
             download(self.url, self.path, sha256, track=track)
         return self.path
 
+    def stated(self) -> str:
+        """SHA-256 of the file that the server stated when it was loaded; empty where it was put there by hand."""
+        note = digest_note(self.path)
+        return note.read_text(encoding="ascii").strip() if note.is_file() else ""
+
     def repair(self, path: Path) -> str:
         """What to do about a damaged file."""
         return f"delete {path} and repeat the command"
+
+
+def digest_note(path: Path) -> Path:
+    """Where the hash of a loaded file is kept for which none is published."""
+    return path.with_name(f"{path.name}.sha256")
 
 
 def sha256_of(path: Path) -> str:

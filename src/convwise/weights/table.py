@@ -1,6 +1,9 @@
 """All published weights that convwise knows of, and how one of them is found."""
 
 from collections.abc import Mapping
+from importlib import import_module
+from inspect import signature
+from itertools import product
 
 from .. import networks
 from ..errors import UsageError, one_of
@@ -68,7 +71,22 @@ def naming(publisher: str, network: str) -> Naming:
 def forms(publisher: str, network: str) -> list[dict[str, object]]:
     """Arguments of our builder that give the network as a publisher has it; several where it has several."""
     if publisher == OURS:
-        return [{}]
+        return _own_forms(network)
     if publisher == "timm":
         return [arguments for ours, arguments in timm_files.MODELS.values() if ours == network]
     return [dict(weights.arguments) for weights in all_published(network) if weights.publisher == publisher][:1]
+
+
+def publishers(network: str) -> list[str]:
+    """Those whose names a file of this network may have, ours first."""
+    return [OURS, *(publisher for publisher in NAMINGS if forms(publisher, network))]
+
+
+def _own_forms(network: str) -> list[dict[str, object]]:
+    """Every form that a network built by us may have, in what published weights of it need; the default first."""
+    entry, rows = networks.describe(network), all_published(network)
+    build = getattr(import_module(f"..networks.{entry.module}", __package__), entry.builder)
+    usual = {name: parameter.default for name, parameter in signature(build).parameters.items()} | dict(entry.fixed)
+    names = dict.fromkeys(name for row in rows for name in row.arguments)
+    values = [dict.fromkeys([usual[name], *(row.arguments.get(name, usual[name]) for row in rows)]) for name in names]
+    return [dict(zip(names, chosen, strict=True)) for chosen in product(*values)]

@@ -1,52 +1,113 @@
 """A file of weights -> its tensors, on the CPU, without running any code that it may hold."""
 
+import hashlib
+import json
+import os
 import re
 import warnings
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import DataError
+from .naming import COUNTER
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 WRAPPERS = ("state_dict", "model")  # what training scripts put around a state dict
 PREFIX = "module."  # of every name, where `torch.nn.DataParallel` was around the network
+ARGUMENTS = "convwise.arguments"  # in the metadata of safetensors: the builder's arguments, as JSON
 
 
-def read(path: Path) -> "dict[str, Tensor]":
+class Loaded(NamedTuple):
+    """What a file of weights holds.
+
+    Attributes:
+        state: by the file's names; float32, but for batch norm's counters, and each with memory of its own.
+        sha256: of the bytes that were read.
+        arguments: of the network's builder; None where the file says nothing of them.
+    """
+
+    state: "dict[str, Tensor]"
+    sha256: str
+    arguments: dict[str, object] | None
+
+
+def read(path: Path, check: Callable[[str], None] | None = None) -> Loaded:
     """Read a state dict that was saved by safetensors or by `torch.save`, whatever the file is called.
 
-    Floating-point numbers become float32.
+    Args:
+        path: of the file, which is opened once.
+        check: gets the file's SHA-256 before anything is made of it, and may raise.
 
     Raises:
-        DataError: there is no such file, it is something else, it is damaged, or it holds numbers that are not finite.
+        DataError: there is no such file, it is something else, it is damaged or changes while it is read, or its
+            tensors are not what a network's may be: dense, finite, of floating-point numbers.
     """
+    start = b""
     try:
+        if path.exists() and not path.is_file():
+            raise DataError(f"weights file {path} cannot be read: it is no file")
         with path.open("rb") as file:
+            before = os.fstat(file.fileno())
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if check:
+                check(digest)
+            file.seek(0)
             start = file.read(256)
-        loaded = _safetensors(path) if start[8:9] == b"{" else _pickled(path)
+            file.seek(0)
+            loaded, noted = _safetensors(file) if start[8:9] == b"{" else (_pickled(file, before.st_size), None)
+            after = os.fstat(file.fileno())
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise DataError(f"weights file {path} was changed while it was read; repeat the command")
+        state = _state(loaded, before.st_size, path)
+        return Loaded(state, digest, _arguments(noted, path))
+    except DataError:
+        raise
     except OSError as error:
         raise DataError(f"weights file {path} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # a damaged file can raise anything
         raise DataError(f"weights file {path} cannot be read: {_reason(start, error)}") from error
-    return _finite(_state(loaded, path), path)
 
 
-def _safetensors(path: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
+def _safetensors(file: IO[bytes]) -> tuple[dict[str, Any], str | None]:
+    """The tensors, and what the file notes of the builder's arguments."""
+    from safetensors.torch import load
 
-    return {name: tensor.clone() for name, tensor in load_file(path).items()}  # off the mapped file
+    data = file.read()
+    tensors = load(data)
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return tensors, header.get("__metadata__", {}).get(ARGUMENTS)
 
 
-def _pickled(path: Path) -> Any:
+def _pickled(file: IO[bytes], size: int) -> Any:
     import torch
 
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > size:  # torch.save does not compress
+            raise ValueError(f"it unpacks to {unpacked / 1e6:.1f} MB out of {size / 1e6:.1f}")
+    file.seek(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of formats that are refused anyway
-        return torch.load(path, map_location="cpu", weights_only=True)  # tensors alone are unpickled, never code
+        return torch.load(file, map_location="cpu", weights_only=True)  # tensors alone are unpickled, never code
+
+
+def _arguments(noted: str | None, path: Path) -> dict[str, object] | None:
+    """The builder's arguments out of the file's metadata."""
+    if noted is None:
+        return None
+    try:
+        found = json.loads(noted)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise DataError(f"weights file {path} must have a JSON object as {ARGUMENTS} in its metadata, got {noted!r}")
+    return found
 
 
 def _reason(start: bytes, error: Exception) -> str:
@@ -66,8 +127,8 @@ def _reason(start: bytes, error: Exception) -> str:
     return f"it is damaged, or no file of weights ({type(error).__name__}: {first})"
 
 
-def _state(loaded: Any, path: Path) -> "dict[str, Tensor]":
-    """The state dict in what was read."""
+def _state(loaded: Any, size: int, path: Path) -> "dict[str, Tensor]":
+    """The state dict in what was read out of a file of `size` bytes."""
     import torch
 
     for name in WRAPPERS:
@@ -80,14 +141,54 @@ def _state(loaded: Any, path: Path) -> "dict[str, Tensor]":
             raise DataError(
                 f"weights file {path} must hold a state dict, tensors by name, got {name!r}: {type(tensor).__name__}"
             )
+    _check_kinds(loaded, path)
+    needed = sum(tensor.nbytes for tensor in loaded.values())
+    if needed > size:  # an expanded tensor claims what no file holds; nothing has been allocated for it yet
+        raise DataError(
+            f"weights file {path} cannot be read: its tensors would take {needed / 1e6:,.1f} MB, the file has "
+            f"{size / 1e6:,.1f}"
+        )
     cut = len(PREFIX) if all(name.startswith(PREFIX) for name in loaded) else 0
-    return {name[cut:]: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in loaded.items()}
+    state = dict(zip((name[cut:] for name in loaded), _apart(loaded.values()), strict=True))
+    _check_finite(state, path)
+    return state
 
 
-def _finite(state: "dict[str, Tensor]", path: Path) -> "dict[str, Tensor]":
-    bad = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+def _check_kinds(loaded: "Mapping[str, Tensor]", path: Path) -> None:
+    """Hold tensors to what a network's may be, without looking at their values.
+
+    Raises:
+        DataError: one is sparse, nested, without data, quantised, complex, or of whole numbers that count nothing.
+    """
+    import torch
+
+    for name, tensor in loaded.items():
+        dense = not tensor.is_nested and tensor.layout is torch.strided and tensor.device.type == "cpu"
+        counter = name.endswith(COUNTER) and tensor.dtype in (torch.int32, torch.int64)
+        if not dense or not (tensor.is_floating_point() or counter):
+            kind = "nested" if tensor.is_nested else f"{tensor.layout}, {tensor.dtype}, {tensor.device.type}"
+            raise DataError(
+                f"weights file {path} must hold dense tensors of floating-point numbers, got {name}: "
+                f"{kind.replace('torch.', '')}; save the state_dict() of the network as it was trained"
+            )
+
+
+def _apart(tensors: "Iterable[Tensor]") -> "Iterator[Tensor]":
+    """Make floating-point numbers float32, and give every tensor that shares memory a copy."""
+    taken: set[int] = set()
+    for given in tensors:
+        tensor = (given.float() if given.is_floating_point() else given).detach().contiguous()
+        memory = tensor.untyped_storage()
+        if memory.nbytes() != tensor.nbytes or memory.data_ptr() in taken:
+            tensor = tensor.clone()
+        taken.add(tensor.untyped_storage().data_ptr())
+        yield tensor
+
+
+def _check_finite(state: "Mapping[str, Tensor]", path: Path) -> None:
+    ends = {name: tensor.aminmax() for name, tensor in state.items() if tensor.numel()}  # NaN wins over any number
+    bad = [name for name, (low, high) in ends.items() if not (low.isfinite() and high.isfinite())]
     if bad:
         raise DataError(
             f"weights file {path} holds numbers that are not finite in {len(bad)} tensors, first {', '.join(bad[:3])}"
         )
-    return state

@@ -1,13 +1,14 @@
 """What timm publishes of our networks: timm 1.0.31, `timm.get_pretrained_cfg`, and its results-imagenet.csv.
 
-Its copies of torchvision's ResNets are left out, and so are the variants that are other networks (`resnet50d`,
-`mobilenetv2_110d`, `mobilenetv1_100h`, ...).
+Left out are its copies of torchvision's files (`tv_in1k`, `tv2_in1k`), variants that are other networks (`resnet50d`,
+`mobilenetv2_110d`, `mobilenetv1_100h`, ...), what has no ImageNet classifier (`bamboo`, `sw_in12k`), and six whose
+top-1 at the resolution of their training is not confirmed: docs/weights.md names them.
 """
 
 from typing import NamedTuple
 
 from ..data.preprocessing import Preprocessing
-from .published import DATASET_TERMS, Published
+from .published import IMAGENET_TERMS, Published, terms_of
 from .store import Hosted
 from .torchvision_files import HALF, MEAN, STD, SYMMETRIC
 
@@ -16,7 +17,7 @@ RELEASES = "https://github.com/huggingface/pytorch-image-models/releases/downloa
 WEIGHTS, RSB = f"{RELEASES}v0.1-weights/", f"{RELEASES}v0.1-rsb-weights/"
 GLUON = "https://github.com/rwightman/pytorch-pretrained-gluonresnet/releases/download/v0.1/"
 FB = "https://dl.fbaipublicfiles.com/semiweaksupervision/model_files/"
-APACHE, BSD, NC = "Apache-2.0", "BSD-3-Clause", "CC-BY-NC-4.0"
+APACHE, NC = "Apache-2.0", "CC-BY-NC-4.0"
 
 
 class Style(NamedTuple):
@@ -52,16 +53,6 @@ class Group(NamedTuple):
 
 # fmt: off
 GROUPS = (
-    Group(HUB, BSD, (
-        Row("vgg11.tv_in1k",    "", 69.050, 224, 0.875, LIN),
-        Row("vgg11_bn.tv_in1k", "", 70.374, 224, 0.875, LIN),
-        Row("vgg13.tv_in1k",    "", 69.950, 224, 0.875, LIN),
-        Row("vgg13_bn.tv_in1k", "", 71.560, 224, 0.875, LIN),
-        Row("vgg16.tv_in1k",    "", 71.594, 224, 0.875, LIN),
-        Row("vgg16_bn.tv_in1k", "", 73.354, 224, 0.875, LIN),
-        Row("vgg19.tv_in1k",    "", 72.400, 224, 0.875, LIN),
-        Row("vgg19_bn.tv_in1k", "", 74.230, 224, 0.875, LIN),
-    )),
     Group(RSB, APACHE, (
         Row("resnet18.a1_in1k",   "resnet18_a1_0-d63eafa0.pth",     71.504, 224, 0.950, CUBIC),
         Row("resnet18.a2_in1k",   "resnet18_a2_0-b61bd467.pth",     70.634, 224, 0.950, CUBIC),
@@ -158,6 +149,12 @@ GROUPS = (
 )
 # fmt: on
 
+# What the weights were trained on besides ImageNet, by a part of their name.
+MORE_TERMS = {
+    "ns_jft": terms_of("ImageNet and on JFT-300M, photos that Google has not published"),
+    "ssl_yfcc100m": terms_of("ImageNet and on photos of YFCC100M, which come from Flickr under licences of their own"),
+    "swsl_ig1b": terms_of("ImageNet and on public Instagram photos (IG-1B), which Facebook has not published"),
+}
 TENSORFLOW: dict[str, object] = {"same": True, "eps": 1e-3}
 # timm's model -> our network and what its weights need where our defaults are the paper's; models of which timm
 # publishes nothing are here as well, since a user's file may be of one.
@@ -186,7 +183,7 @@ def _published(group: Group, row: Row) -> Published:
         publisher="timm",
         source=HUB + row.name,
         licence=group.licence,
-        terms=DATASET_TERMS,
+        terms=next((terms for mark, terms in MORE_TERMS.items() if mark in row.name), IMAGENET_TERMS),
         origin=origin,
         sha256=row.file.removesuffix(".pth")[-8:],
         preprocessing=Preprocessing(resolution=row.resolution, crop=row.crop, **row.style._asdict()),

@@ -6,7 +6,7 @@ VGG-16 IMAGENET1K_FEATURES is left out: it has no classifier.
 from typing import NamedTuple
 
 from ..data.preprocessing import Preprocessing
-from .published import DATASET_TERMS, Published
+from .published import IMAGENET_TERMS, Published
 from .store import Hosted
 
 BASE = "https://download.pytorch.org/models/"
@@ -81,7 +81,7 @@ def _published(row: Row) -> Published:
         publisher="torchvision",
         source="https://pytorch.org/vision/stable/models.html",
         licence="BSD-3-Clause",
-        terms=DATASET_TERMS,
+        terms=IMAGENET_TERMS,
         origin=Hosted(BASE + row.file, row.file),
         sha256=row.file.removesuffix(".pth")[-8:],
         preprocessing=Preprocessing(
