@@ -16,8 +16,8 @@ from convwise.data import decoding
 from convwise.data.preprocessing import Preprocessing
 from convwise.data.samples import list_folder
 from convwise.errors import DataError, MachineError
+from convwise.places import cache_dir
 from convwise.runtime import gather as gather_module
-from convwise.runtime.cache import cache_dir
 from convwise.runtime.gather import Gathered, Job, T, gather, pixels_job
 from convwise.runtime.rows import Rows
 

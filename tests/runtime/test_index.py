@@ -8,8 +8,8 @@ import pytest
 
 from convwise.data import decoding
 from convwise.errors import MachineError
+from convwise.places import cache_dir
 from convwise.runtime import index as index_module
-from convwise.runtime.cache import cache_dir
 from convwise.runtime.index import FileIndex, Stamp, Verdict, stamp
 
 HASH = "ab" * 32

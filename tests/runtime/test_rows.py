@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from convwise.errors import MachineError, UsageError
+from convwise.places import cache_dir
 from convwise.runtime import rows as rows_module
 from convwise.runtime.cache import (
     cache_dir,

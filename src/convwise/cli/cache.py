@@ -14,7 +14,8 @@ def cache(
 
     CONVWISE_CACHE says where it is, CONVWISE_CACHE_GB (20) how much it may hold.
     """
-    from ..runtime.cache import cache_dir, cache_limit, cache_usage, clear_cache
+    from ..places import cache_dir
+    from ..runtime.cache import cache_limit, cache_usage, clear_cache
 
     before = cache_usage()
     if clear:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from ..runtime.gather import Track
+    from ..progress import Track
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ def thread_count(threads: int | None) -> int:
 def progress(quiet: bool) -> "Track":
     """How progress is shown: a bar on a terminal, a line now and then elsewhere, or not at all."""
     if quiet:
-        from ..runtime.gather import silent
+        from ..progress import silent
 
         return silent
     return _bar if sys.stderr.isatty() else _lines

@@ -10,7 +10,8 @@ from ..data.roles import split_flat
 from ..data.samples import Listing, Sample, natural_key
 from ..errors import DataError, one_of
 from ..metrics import Paired, Summary, compare, summary
-from ..runtime.gather import Track, features_job, gather, silent
+from ..progress import Track, silent
+from ..runtime.gather import features_job, gather
 
 SPLITS = ("train", "val", "test", "all")
 

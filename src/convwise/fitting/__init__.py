@@ -17,7 +17,8 @@ from ..data.roles import Roles, assign, check_splits, folds, held_out
 from ..data.samples import Listing, list_folder
 from ..errors import DataError, UsageError
 from ..metrics import Interval, summary, wilson
-from ..runtime.gather import Track, gather, silent
+from ..progress import Track, silent
+from ..runtime.gather import gather
 from ..runtime.latency import Latency, measure_latency
 from .candidates import make_candidates, within_time
 from .draft import Draft, open_draft, run_errors

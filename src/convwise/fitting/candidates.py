@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..data.progress import Track, silent
 from ..errors import BudgetError
+from ..progress import Track, silent
 from ..runtime.latency import measure_latency
 from .draft import Draft
 from .head_candidate import HeadCandidate

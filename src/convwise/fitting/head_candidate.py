@@ -11,8 +11,9 @@ from .. import networks
 from ..cost import Totals
 from ..errors import DataError, GateError
 from ..metrics import softmax, wilson
+from ..progress import Track
 from ..runtime.body import Body, find_body, prepare_body
-from ..runtime.gather import Job, Track, features_job
+from ..runtime.gather import Job, features_job
 from ..runtime.session import TOLERANCE, FrozenNetwork
 from ..transfer.design import Design
 from ..transfer.head import choose_l2, fit_head

@@ -12,7 +12,8 @@ from ..cost import Totals
 from ..data.preprocessing import Preprocessing
 from ..errors import DataError
 from ..metrics import softmax
-from ..runtime.gather import Job, Track, pixels_job
+from ..progress import Track
+from ..runtime.gather import Job, pixels_job
 from ..runtime.session import FrozenNetwork
 from .options import Options
 from .task import Fitted, Floats, Mask, Step, Task, serialise, sketched_cost

@@ -12,7 +12,8 @@ from .. import networks
 from ..cost import Totals, analyze, sketch
 from ..data.preprocessing import Preprocessing
 from ..metrics import Interval
-from ..runtime.gather import Job, Track
+from ..progress import Track
+from ..runtime.gather import Job
 from ..runtime.session import FrozenNetwork
 
 Floats = NDArray[np.float32]

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from .. import __version__, weights
 from ..data.preprocessing import Preprocessing
-from ..data.progress import Track, silent
-from .cache import cache_dir, disk_errors, key_of, temporary, touch
+from ..places import cache_dir
+from ..progress import Track, silent
+from .cache import disk_errors, key_of, temporary, touch
 from .session import FrozenNetwork
 
 EMITTER = 1  # raise it when emit.py or graph.py would write another graph for the same network

@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from ..data.places import cache_dir as cache_dir
 from ..errors import MachineError, UsageError
+from ..places import cache_dir
 
 
 def cache_limit() -> int:

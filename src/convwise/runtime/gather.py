@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from ..data import decoding
 from ..data.preprocessing import Preprocessing
-from ..data.progress import Track as Track
-from ..data.progress import silent as silent
 from ..data.samples import Listing, Sample
 from ..data.threads import map_in_order
 from ..errors import DataError, MachineError, MissingExtraError
+from ..progress import Track, silent
 from .cache import key_of, make_room
 from .index import FileIndex, Stamp, Verdict, stamp
 from .rows import FLUSH_SECONDS, Rows

@@ -8,7 +8,8 @@ from typing import NamedTuple, Self, TypeVar
 
 from ..data.decoding import rule
 from ..errors import MachineError
-from .cache import INDEX, cache_dir, disk_errors
+from ..places import cache_dir
+from .cache import INDEX, disk_errors
 
 T = TypeVar("T")
 

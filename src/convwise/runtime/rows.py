@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .cache import aside, cache_dir, disk_errors, touch
+from ..places import cache_dir
+from .cache import aside, disk_errors, touch
 
 FLUSH_ROWS, FLUSH_SECONDS = 256, 2.0  # a kill repeats at most this much
 Array = NDArray[Any]

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import networks
-from ..data.progress import Track, silent
 from ..errors import UsageError
+from ..progress import Track, silent
 from . import local
 from .filling import blank, classes_of, fill
 from .published import Published

@@ -11,8 +11,8 @@ from typing import IO, Any, NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, build_opener
 
-from ..data.progress import Track, silent
 from ..errors import DataError, MachineError
+from ..progress import Track, silent
 from .disk import disk_errors, locked, size
 from .redirects import Redirects, sha256_in
 from .store import digest_note

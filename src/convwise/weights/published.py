@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..data.preprocessing import Preprocessing
-from ..data.progress import Track, silent
 from ..errors import DataError, UsageError
+from ..progress import Track, silent
 from .store import Hosted, Installed, sha256_of
 
 log = logging.getLogger("convwise")

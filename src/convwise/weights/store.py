@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from ..data.places import cache_dir
-from ..data.progress import Track, silent
 from ..errors import DataError
+from ..places import cache_dir
+from ..progress import Track, silent
 
 
 class Installed(NamedTuple):
