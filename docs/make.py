@@ -11,19 +11,25 @@ from pathlib import Path
 
 from convwise import networks
 from convwise.cost import sketch
-from convwise.networks.casebook import Entry
+from convwise.networks.casebook import Entry, shared
 from convwise.report.picture import draw_network
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs" / "networks"
+STAR = r"\*"
 BLOCK = re.compile(r"(<!-- (numbers|deviations|casebook): (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+# From its label, or the name of a second network, to an empty line or the next label.
+DEVIATIONS = re.compile(
+    r"^(?:Deviations: |(?=`\w+`[^\n]* deviates further: ))(.+?)(?=^(?:Paper|Here|Input|Published)[,:]|^$|\Z)",
+    re.DOTALL | re.MULTILINE,
+)
 PICTURE = re.compile(r"!\[(.+?) as its feature-map volumes\]\((?:docs/networks/)?(\w+)\.svg\)")
 
 
 def numbers(names: list[str]) -> str:
     """Printed and counted costs, a row a network, and below them the sources and the reasons."""
     head = "| network | input | params, printed | counted | MACs, printed | counted | top-1, published |"
-    rows, notes = [head, "|---|---|---|---|---|---|---|"], dict[str, list[str]]()
+    rows, notes = [head, "|---|---|---|---|---|---|---|"], {}
     for name in names:
         entry = networks.describe(name)
         printed = entry.printed
@@ -32,10 +38,8 @@ def numbers(names: list[str]) -> str:
             f"| `{name}` | {entry.resolution} x {entry.resolution} x {entry.channels} | {params} | {entry.params:,} "
             f"| {macs} | {entry.macs:,} | {_top1(entry)} |"
         )
-        for note in _notes(entry):
-            notes.setdefault(note, []).append(name)
-    lines = [f"- {_whose(names, whose)}{note}" for note, whose in notes.items()]
-    return "\n".join([*rows, "", *lines])
+        notes[name] = entry.notes()
+    return "\n".join([*rows, *_other_forms(names), "", *(f"- {note}" for note in shared(notes, "`"))])
 
 
 def casebook(names: list[str]) -> str:
@@ -47,7 +51,7 @@ def casebook(names: list[str]) -> str:
             f"| `{name}` | {entry.paper.year} | {entry.idea} | {_short(entry.params)} | {_short(entry.macs)} "
             f"| {_top1(entry)} |"
         )
-    return "\n".join(rows)
+    return "\n".join([*rows, *_other_forms(names)])
 
 
 def deviations(modules: list[str]) -> str:
@@ -55,28 +59,22 @@ def deviations(modules: list[str]) -> str:
     lines = []
     for module in modules:
         text = import_module(f"convwise.networks.{module}").__doc__ or ""
-        found = re.search(r"^Deviations: (.*?)(?=^[A-Z][a-z]+[^\n:]*:|\Z)", text, re.DOTALL | re.MULTILINE)
+        found = [" ".join(paragraph.split()) for paragraph in DEVIATIONS.findall(text)]
         assert found, module
-        sentence = " ".join(found[1].split())
-        lines.append(f"`networks/{module}.py`: {sentence}" if len(modules) > 1 else sentence[:1].upper() + sentence[1:])
+        found[0] = f"`networks/{module}.py`: {found[0]}" if len(modules) > 1 else found[0][:1].upper() + found[0][1:]
+        lines += found
     return "\n\n".join(lines)
 
 
 def _top1(entry: Entry) -> str:
-    return f"{100 * entry.accuracy.top1:.4g} %" if entry.accuracy else "-"  # as many digits as are published
+    return entry.accuracy.percent(STAR) if entry.accuracy else "-"
 
 
-def _notes(entry: Entry) -> list[str]:
-    notes = [f"printed: {entry.printed.source}."] if entry.printed else []
-    if entry.difference:
-        notes.append(f"difference: {entry.difference}.")
-    if entry.accuracy:
-        notes.append(f"top-1: {entry.accuracy.protocol} ({entry.accuracy.source}).")
-    return notes
-
-
-def _whose(names: list[str], whose: list[str]) -> str:
-    return "" if whose == names else f"{', '.join(f'`{name}`' for name in whose)}: "
+def _other_forms(names: list[str]) -> list[str]:
+    """What the star in a table means, where it has one."""
+    found = [(name, networks.describe(name).accuracy) for name in names]
+    forms = [f"`{name}` of {accuracy.form}" for name, accuracy in found if accuracy and accuracy.form]
+    return ["", f"{STAR} Published of another form than the one counted: {'; '.join(forms)}."] if forms else []
 
 
 def _short(count: int) -> str:

@@ -22,6 +22,16 @@ def small():
 
 def count():
     return 3
+
+def raising():
+    raise KeyError("weights")
+
+def lazy():
+    return nn.LazyLinear(3)
+
+class Values(nn.Module):
+    def forward(self, x):
+        return x.flatten(1)[:, : 2 + int(x.sum().item())]
 """
 
 
@@ -34,13 +44,24 @@ def test_the_casebook_is_printed_with_every_number_and_its_source(convwise: Conv
     assert "Table 2" in vgg16["printed"]["source"]
     assert vgg16["published"]["top1"] == pytest.approx(0.752)  # 24.8 % error, VGG paper, table 4
     assert "256, 384 and 512" in vgg16["published"]["protocol"]
+    (weights,) = vgg16["weights"]
+    assert (weights["id"], weights["sha256"]) == ("torchvision/IMAGENET1K_V1", "397923af")
+    assert vgg16["input_shape"] == [3, 224, 224]
+    assert (vgg16["printed"]["params_count"], vgg16["printed"]["macs_count"]) == (138_000_000, 15_300_000_000)
+    forms = {row["name"]: row["published"]["form"] for row in found if row["published"] and row["published"]["form"]}
+    assert list(forms) == ["googlenet_bn", "resnet18"]
 
 
 def test_the_casebook_as_text_has_a_row_a_network_and_no_long_line(convwise: Convwise) -> None:
     text = convwise("networks").ends(0).out
     rows = re.findall(r"^  (\w+) +\d+x\d+x\d+  ", text, re.MULTILINE)
     assert rows == list(networks.names())
-    assert max(len(line) for line in text.splitlines() if "https://" not in line) <= 110
+    lines = text.splitlines()
+    assert max(len(line) for line in lines if "https://" not in line) <= 120
+    assert len(lines) <= 200
+    assert re.search(r"^  resnet18 .* \*72\.12 %$", text, re.MULTILINE)
+    assert re.search(r"^  mobilenet_v2 .* 72\.0 %$", text, re.MULTILINE)
+    assert sum("its own resolution" in line for line in lines) <= 2  # the B networks once, the Lite ones once
 
 
 def test_cost_by_stage_sums_to_the_casebook(convwise: Convwise) -> None:
@@ -54,7 +75,7 @@ def test_cost_by_stage_sums_to_the_casebook(convwise: Convwise) -> None:
 
 def test_cost_takes_arguments_classes_and_resolution(convwise: Convwise) -> None:
     command = ("cost", "mobilenet_v2", "--argument", "width=0.5", "--resolution", "160", "--json")
-    assert convwise(*command).ends(0).json["macs"] == 50_184_000  # 50.2 M in facts of the authors' grid, by hand below
+    assert convwise(*command).ends(0).json["macs"] == 50_184_000  # 50.2 M in the authors' grid
     text = convwise("cost", "resnet20", "--num-classes", "7", "--by", "layer").ends(0).out
     assert re.search(r"head\.3 +7 +455 +448 ", text)  # 64 x 7 weights and 7 biases
     assert "params              269,527 " in text  # 269,722 with ten classes
@@ -71,6 +92,13 @@ def test_cost_of_a_module_of_the_users(convwise: Convwise) -> None:
     found = convwise("cost", "mine:small", "--resolution", "10", "--json").ends(0).json
     assert (found["params"], found["macs"]) == (8 * 28 + 18, 10 * 10 * 8 * 27 + 16)
     assert convwise("cost", "mine:count").ends(2).message == "builder 'mine:count' must return an nn.Module, got int"
+    assert convwise("cost", "mine:raising").ends(2).message == "builder 'mine:raising' raised KeyError: 'weights'"
+    assert "lazy layers have no shapes yet" in convwise("cost", "mine:lazy").ends(2).message
+    seen = convwise("cost", "mine:Values", "--channels", "1", "--resolution", "4", "--json").ends(0).json
+    assert (seen["input_shape"], seen["params"]) == ([1, 4, 4], 0)
+    (convwise.cwd / "broken.py").write_text("def build(:")
+    message = convwise("cost", "broken:build").ends(2).message
+    assert "module 'broken' cannot be imported: SyntaxError" in message
 
 
 def test_cost_measured_drawn_and_advised(convwise: Convwise) -> None:
@@ -94,6 +122,14 @@ def test_cost_measured_drawn_and_advised(convwise: Convwise) -> None:
         ),
         (("cost", "lenet5", "--by", "block"), 2, "by must be one of stage, layer, got 'block'"),
         (("cost", "lenet5", "--threads", "2"), 2, "threads has no effect without --measure; leave it out, or add"),
+        (("cost", "lenet5", "--threads", "0", "--measure"), 2, "threads must be above 0, got 0"),
+        (("cost", "lenet5", "--by", "layer", "--json"), 2, "by has no effect with --json, which has both"),
+        (
+            ("cost", "efficientnet", "--argument", "phi=abc"),
+            2,
+            "phi of efficientnet must be from -10.0 to 10.0, got abc",
+        ),
+        (("cost", "runs/9"), 3, "there is no folder 'runs/9'; give a run, a name of `convwise networks`"),
         (("cost", "lenet5", "--picture", "lenet.png"), 2, "picture must end in .svg, got 'lenet.png'"),
         (("cost", "lenet5", "--picture", "no/such.svg"), 2, "--picture 'no/such.svg' cannot be written: No such file"),
         (
@@ -126,7 +162,12 @@ def test_what_cannot_be_used_is_said_in_one_line(
     [
         ({"name": "lenet5", "arguments": ["resolution"]}, "argument must be NAME=VALUE, got 'resolution'"),
         ({"name": "vgg16", "resolution": 31}, "resolution of vgg16 must be at least 32 pixels, got 31"),
-        ({"name": "vgg16", "resolution": 0}, "resolution must be at least 1 pixel, got 0"),
+        ({"name": "vgg16", "resolution": 0}, "resolution must be at least 1, got 0"),
+        ({"name": "vgg16", "channels": 1}, "channels has no effect on 'vgg16'; a network of the casebook takes --arg"),
+        (
+            {"name": "lenet5", "resolution": 28, "arguments": ["resolution=20"]},
+            "lenet5 cannot be built for 20 pixels and used at 28",
+        ),
         ({"name": "torch.nn:Nothing"}, "builder 'torch.nn:Nothing': module 'torch.nn' has no function 'Nothing'"),
         ({"name": "no.such:thing"}, "builder 'no.such:thing': module 'no.such' cannot be imported"),
         ({"name": "torch.nn:"}, "a builder must be module:function, got 'torch.nn:'"),
@@ -136,6 +177,12 @@ def test_what_cannot_be_used_is_said_in_one_line(
 def test_a_subject_that_there_is_not_is_refused(asked: dict[str, object], sentence: str) -> None:
     with pytest.raises(UsageError, match=re.escape(sentence)):
         find_subject(**asked)  # type: ignore[arg-type]
+
+
+def test_a_name_of_the_casebook_wins_over_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "resnet20").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert find_subject("resnet20", num_classes=3).casebook
 
 
 def test_a_folder_that_is_no_classifier_is_a_fault_of_the_data(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from torch import nn
 from convwise import networks
 from convwise.cost import sketch
 from convwise.errors import UsageError
+from convwise.networks.blocks import ConvNet
 from convwise.report.picture import draw_network
-from convwise.report.volumes import Volume, collapse, draw, merge
+from convwise.report.volumes import MOST, Volume, collapse, draw, merge
 
 SVG = "{http://www.w3.org/2000/svg}"
 DRAWN = (
@@ -164,7 +165,7 @@ def test_boxes_of_different_maps_do_not_touch(name: str) -> None:
 def test_long_labels_and_stages_stay_in_their_place() -> None:
     words = "abcdeghkn0123456789 " * 40  # of letters that are as wide as `places` takes them to be
     volumes = [CONV._replace(channels=k, label=words + "x" * 300, group=words + str(k // 2)) for k in range(1, 9)]
-    lines = places(draw(volumes, words, words * 5))
+    lines = places(draw(volumes, words))
     assert all(line.left >= 0 and line.right <= 1000 for line in lines)
     assert [(a.line, b.line) for a, b in combinations(lines, 2) if a.meets(b)] == []
 
@@ -194,6 +195,34 @@ def test_resnets_show_how_many_blocks_a_stage_has() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("resnet50", ["bottleneck"]),  # Fig. 5 of the paper, right
+        ("resnet34", ["basic block"]),  # and left
+        ("plain50", ["plain bottleneck"]),
+        ("mobilenet_v2", ["inverted residual"]),
+    ],
+)
+def test_a_block_is_called_what_its_paper_calls_it(name: str, labels: list[str]) -> None:
+    found = parse(picture(name)).iter(f"{SVG}g")
+    titles = {group.findtext(f"{SVG}title") or "" for group in found if group.attrib["class"] == "block"}
+    assert sorted({re.split(r"[:\u00d7]", title)[0].strip() for title in titles}) == labels
+
+
+def test_c3_of_lenet_is_a_convolution_and_the_halves_of_alexnet_are_told() -> None:
+    about = parse(picture("lenet5_1998")).findtext(f"{SVG}desc") or ""
+    assert about.split("; ")[3] == "conv 5x5: 10\u00d710\u00d716"
+    assert "block of layers" not in texts(picture("lenet5_1998"), "faint")
+    assert (parse(picture("alexnet")).findtext(f"{SVG}desc") or "").count("groups=2") == 3  # layers 2, 4 and 5
+
+
+def test_the_input_is_named_once_beside_the_legend() -> None:
+    svg = picture("vgg16")
+    assert texts(svg, "op").count("input") == texts(svg, "faint").count("input") == 1
+    assert "image" not in texts(svg)
+
+
 def test_alike_neighbours_become_one_with_their_number() -> None:
     other = CONV._replace(group="stage 2")
     assert merge([CONV, CONV, CONV, other, CONV]) == [CONV._replace(repeats=3), other, CONV]
@@ -202,8 +231,9 @@ def test_alike_neighbours_become_one_with_their_number() -> None:
 
 
 def test_few_volumes_are_all_kept() -> None:
-    volumes = [CONV._replace(channels=k) for k in range(1, 25)]
+    volumes = [CONV._replace(channels=k) for k in range(1, MOST + 1)]
     assert collapse(volumes) == volumes
+    assert collapse([*volumes, CONV._replace(channels=MOST + 1)]) != volumes
 
 
 def test_of_too_many_volumes_each_stage_keeps_its_last() -> None:
@@ -241,7 +271,7 @@ def test_the_same_network_gives_the_same_bytes() -> None:
 
 
 def test_a_hostile_name_is_text() -> None:
-    svg = draw([Volume(3, 8, 8, HOSTILE, HOSTILE, "input"), CONV._replace(label=HOSTILE)], HOSTILE, HOSTILE)
+    svg = draw([Volume(3, 8, 8, HOSTILE, HOSTILE, "input"), CONV._replace(label=HOSTILE)], HOSTILE)
     root = parse(svg)
     tags = {element.tag.removeprefix(SVG) for element in root.iter()}
     assert tags == {"svg", "title", "desc", "style", "rect", "path", "g", "polygon", "text"}
@@ -264,34 +294,10 @@ def test_the_style_has_the_font_sizes_that_the_places_assume() -> None:
 
 
 def test_who_cannot_see_it_is_told_what_it_shows() -> None:
-    root = parse(draw([CONV, CONV._replace(channels=128, repeats=2)], "two", "and a caption"))
+    root = parse(draw([CONV, CONV._replace(channels=128, repeats=2)], "two"))
     assert root.attrib["role"] == "img"
     assert root.findtext(f"{SVG}title") == "two"
     assert root.findtext(f"{SVG}desc") == "conv 3x3: 32\u00d732\u00d764; conv 3x3 \u00d72: 32\u00d732\u00d7128"
-
-
-def test_a_caption_is_printed() -> None:
-    assert "138,357,544 params" in texts(draw([CONV], "vgg16", "138,357,544 params"), "faint")
-
-
-def test_no_volumes_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"^volumes of a picture must be at least one, got none$"):
-        draw([], "nothing")
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [CONV._replace(channels=0), CONV._replace(height=0), CONV._replace(width=-1), CONV._replace(repeats=0)],
-)
-def test_a_size_below_one_is_refused(bad: Volume) -> None:
-    with pytest.raises(UsageError, match=r"^sizes of a volume in a picture must be at least 1, got Volume\(channels="):
-        draw([CONV, bad], "bad")
-
-
-def test_an_unknown_kind_is_refused() -> None:
-    sentence = "^kind of a volume in a picture must be one of input, conv, pool, block, linear, got 'convv'; did you"
-    with pytest.raises(UsageError, match=sentence):
-        draw([CONV._replace(kind="convv")], "bad")
 
 
 def test_a_module_without_parts_is_refused() -> None:
@@ -304,4 +310,12 @@ def test_a_network_stays_as_it_was() -> None:
         network = networks.create("lenet5").train()
     draw_network(network, (1, 28, 28), "lenet5")
     assert network.training
+    assert all(module.training for module in network.modules())
+
+
+def test_a_network_that_cannot_run_stays_as_it_was_too() -> None:
+    head = nn.Sequential(nn.Flatten(), nn.Linear(3, 2))
+    network = ConvNet(nn.Identity(), nn.Sequential(nn.Sequential(nn.Conv2d(4, 2, 1))), head).train()
+    with pytest.raises(RuntimeError, match="channels"):
+        draw_network(network, (3, 8, 8), "mine")
     assert all(module.training for module in network.modules())

@@ -16,7 +16,6 @@ from convwise.errors import MachineError, UsageError
 from convwise.places import cache_dir
 from convwise.runtime import rows as rows_module
 from convwise.runtime.cache import (
-    cache_dir,
     cache_limit,
     cache_usage,
     clear_cache,

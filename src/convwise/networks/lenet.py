@@ -71,6 +71,8 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": ScaledTanh, "sigmoid": nn.Sig
 class SubSampling(nn.Module):
     """S2 and S4: the sum of 2 x 2 pixels times one gain a map, plus one bias a map, activated."""
 
+    label = "sub-sampling"  # in pictures
+
     def __init__(self, channels: int, act: type[nn.Module]) -> None:
         super().__init__()
         self.pool = nn.AvgPool2d(2)

@@ -64,6 +64,8 @@ class Block(nn.Module):
     def __init__(self, branch: nn.Sequential, shortcut: nn.Module | None) -> None:
         super().__init__()
         self.branch, self.shortcut, self.act = branch, shortcut, nn.ReLU()
+        # in pictures; Fig. 5, right and left
+        self.label = ("plain " if shortcut is None else "") + ("bottleneck" if len(branch) == 3 else "basic block")
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, branch's channels, H / stride, W / stride)."""

@@ -54,16 +54,13 @@ class Drawing:
         self.swatches: list[tuple[float, float, str]] = []  # legend: upper left corner, kind
 
 
-def arrange(volumes: "Sequence[Volume]", title: str, caption: str) -> Drawing:
+def arrange(volumes: "Sequence[Volume]", title: str) -> Drawing:
     """Lay out volumes, at least one, in rows."""
     shown = [v._replace(label=text.visible(v.label), group=text.visible(v.group)) for v in volumes]
     drawing = Drawing(text.visible(title), "; ".join(map(boxes.about, shown)))
     room = WIDTH - 2 * MARGIN
     y = MARGIN + 20.0
     drawing.words.append(Words(MARGIN, y, "title", lettering.clip(drawing.title, FONT["title"], room)))
-    for line in lettering.wrap(text.visible(caption), FONT["faint"], room, 4):
-        y += LINE + 3
-        drawing.words.append(Words(MARGIN, y, "faint", line))
     pixel, channel = boxes.scales(shown)
     columns: list[Column] = []
     for volume in shown:

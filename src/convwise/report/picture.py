@@ -3,21 +3,20 @@
 import re
 from typing import TYPE_CHECKING
 
-from .volumes import Volume, collapse, draw, merge
+from .volumes import MOST, Volume, collapse, draw, merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor, nn
 
-MOST = 26  # volumes, beyond which blocks are drawn as one
-
 
 def draw_network(network: "nn.Module", input_shape: tuple[int, int, int], title: str) -> str:
     """Draw a network as SVG.
 
     Chains are drawn layer by layer, and what branches, such as a residual block, as one volume; a network with more
-    than `MOST` layers block by block. Blocks that are alike are drawn once, with their number.
+    than `MOST` layers block by block. Blocks that are alike are drawn once, with their number. A module is called what
+    its attribute `label` says, or what its class is called.
 
     Args:
         network: in the parts of the casebook, `stem`, `stages` and `head`; without memory for weights is enough.
@@ -28,7 +27,7 @@ def draw_network(network: "nn.Module", input_shape: tuple[int, int, int], title:
         UsageError: the network is not made of these parts.
     """
     layers = merge(_volumes(network, input_shape, by_layer=True))
-    found = layers if len(layers) <= MOST else collapse(_volumes(network, input_shape, by_layer=False), MOST)
+    found = layers if len(layers) <= MOST else collapse(_volumes(network, input_shape, by_layer=False))
     return draw(found, title)
 
 
@@ -40,18 +39,20 @@ def _volumes(network: "nn.Module", input_shape: tuple[int, int, int], *, by_laye
     training = [module for module in network.modules() if module.training]
     device = next((p.device for p in network.parameters()), None)
     x = torch.zeros(1, *input_shape, device=device)
-    volumes = [Volume(*input_shape, "input", "image", "input")]
+    volumes = [Volume(*input_shape, "input", "", "input")]
     network.eval()
-    with torch.no_grad():
-        for name, part in networks.parts(network):
-            group = "head" if name in ("features", "logits") else name.split(".")[0].replace("stage", "stage ")
-            for label, kind, y in _walk(part, x, by_layer=by_layer or ".block" not in name):
-                x = y
-                channels, height, width = (*x.shape[1:], 1, 1)[:3]
-                if kind:
-                    volumes.append(Volume(channels, height, width, label, group, kind))
-    for module in training:
-        module.training = True
+    try:
+        with torch.no_grad():
+            for name, part in networks.parts(network):
+                group = "head" if name in ("features", "logits") else name.split(".")[0].replace("stage", "stage ")
+                for label, kind, y in _walk(part, x, by_layer=by_layer or ".block" not in name):
+                    x = y
+                    channels, height, width = (*x.shape[1:], 1, 1)[:3]
+                    if kind:
+                        volumes.append(Volume(channels, height, width, label, group, kind))
+    finally:
+        for module in training:
+            module.training = True
     return volumes
 
 
@@ -80,8 +81,9 @@ def _words(module: "nn.Module", x: "Tensor", y: "Tensor") -> tuple[str, str]:
     from torch import nn
 
     if isinstance(module, nn.Conv2d):
-        name = "depthwise" if module.groups == module.in_channels > 1 else "conv"
-        return f"{name} {_window(module)}", "conv"
+        depthwise = module.groups == module.in_channels > 1
+        split = f", groups={module.groups}" if module.groups > 1 and not depthwise else ""
+        return f"{'depthwise' if depthwise else 'conv'} {_window(module)}{split}", "conv"
     if isinstance(module, nn.Linear):
         return "linear", "linear"
     if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
@@ -90,6 +92,10 @@ def _words(module: "nn.Module", x: "Tensor", y: "Tensor") -> tuple[str, str]:
         return ("mean pool", "pool") if y.shape != x.shape else ("", "")
     if isinstance(module, nn.Flatten) or not any(True for _ in module.children()):
         return ("", "") if y.shape == x.shape or isinstance(module, nn.Flatten) else (_name(module), "linear")
+    leaves = [leaf for leaf in module.modules() if not any(True for _ in leaf.children())]
+    windows = {_window(leaf) if isinstance(leaf, nn.Conv2d) else "" for leaf in leaves}
+    if len(windows) == 1 and "" not in windows:  # side by side, such as C3 of LeNet-5
+        return f"conv {windows.pop()}", "conv"
     return _name(module), "pool" if y.shape[1] == x.shape[1] and y.shape[2] < x.shape[2] else "block"
 
 
@@ -100,5 +106,7 @@ def _window(layer: "nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d") -> str:
 
 
 def _name(module: "nn.Module") -> str:
-    """The name of a class in words: InvertedResidual is "inverted residual"."""
+    """What a module is to be called; else its class in words, InvertedResidual is "inverted residual"."""
+    if isinstance(label := getattr(module, "label", None), str):
+        return label
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(module).__name__.removesuffix("2d")).lower()

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import UsageError, one_of
 from . import layout
 
 if TYPE_CHECKING:
     import jinja2
+
+MOST = 26  # volumes in a picture, beyond which several are drawn as one
 
 
 class Volume(NamedTuple):
@@ -40,7 +41,7 @@ def merge(volumes: Sequence[Volume]) -> list[Volume]:
     return _fold(volumes, _alike)
 
 
-def collapse(volumes: Sequence[Volume], most: int = 24) -> list[Volume]:
+def collapse(volumes: Sequence[Volume], most: int = MOST) -> list[Volume]:
     """Choose what to draw: every map, those alike merged, or less where that would be more than `most`.
 
     Then each stage becomes its last map, or, if need be, each resolution does, labelled with the number of its steps.
@@ -53,7 +54,7 @@ def collapse(volumes: Sequence[Volume], most: int = 24) -> list[Volume]:
     return found
 
 
-def draw(volumes: Sequence[Volume], title: str, caption: str = "") -> str:
+def draw(volumes: Sequence[Volume], title: str) -> str:
     """Draw volumes in the order of the data, in rows, as an SVG document.
 
     Heights, widths and thicknesses (channels) are linear, the first two on one scale and the third on another; the
@@ -62,19 +63,10 @@ def draw(volumes: Sequence[Volume], title: str, caption: str = "") -> str:
     Args:
         volumes: at least one; `collapse` keeps them few.
         title: is printed above.
-        caption: is printed below the title, in up to four lines.
-
-    Raises:
-        UsageError: there are no volumes, or one has a size below 1 or a kind that is not known.
     """
-    if not volumes:
-        raise UsageError("volumes of a picture must be at least one, got none")
-    for volume in volumes:
-        if min(volume.channels, volume.height, volume.width, volume.repeats) < 1:
-            raise UsageError(f"sizes of a volume in a picture must be at least 1, got {volume}")
-        if volume.kind not in layout.NAMES:
-            raise one_of("kind of a volume in a picture", volume.kind, layout.NAMES)
-    return _template().render(drawing=layout.arrange(volumes, title, caption), width=layout.WIDTH)
+    assert volumes
+    assert all(min(v.channels, v.height, v.width, v.repeats) > 0 and v.kind in layout.NAMES for v in volumes)
+    return _template().render(drawing=layout.arrange(volumes, title), width=layout.WIDTH)
 
 
 def _fold(volumes: Sequence[Volume], same: Callable[[int, Volume], object]) -> list[Volume]:

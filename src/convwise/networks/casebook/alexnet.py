@@ -16,7 +16,7 @@ ONE_TOWER = Paper(
     year=2014,
     url="https://arxiv.org/abs/1404.5997",
 )
-TORCHVISION = "torchvision, AlexNet_Weights.IMAGENET1K_V1"
+TORCHVISION = "torchvision, weights IMAGENET1K_V1"
 
 ENTRIES = {
     "alexnet": Entry(
@@ -28,7 +28,10 @@ ENTRIES = {
             "60 M", "720 M",
             "params: abstract; multiply-adds: not in the paper, MobileNet (https://arxiv.org/abs/1704.04861), Table 9",
         ),
-        difference="the paper prints a 224 input; its maps of 55 x 55 need 227",
+        difference=(
+            "the paper prints a 224 input; its maps of 55 x 55 need 227; how the 60 M params and the 720 M MACs were "
+            "counted is not said"
+        ),
         accuracy=Accuracy(
             0.593, "ImageNet validation (ILSVRC-2012), ten crops of 224 px averaged, one network", "Table 2"
         ),

@@ -9,15 +9,15 @@ PAPER = Paper(
     year=1998,
     url="https://doi.org/10.1109/5.726791",
 )
-PRINTED = Printed("60,000", "340,908 connections", "section II.B")
 
 ENTRIES = {
     "lenet5_1998": Entry(
         module="lenet", builder="lenet5_1998", arguments=("in_channels", "resolution", "activation"),
         channels=1, resolution=32, smallest=32, num_classes=10, paper=PAPER,
         idea="convolution, sub-sampling and shared weights, trained end to end from pixels to classes",
-        params=60_000, macs=325_680, printed=PRINTED,
-        difference="connections also count biases (6,508), sub-sampling (7,880) and radial basis units (840)",
+        params=60_000, macs=325_680,
+        printed=Printed("60,000", "340,908 connections", "section II.B"),
+        difference="connections are MACs, biases (6,508), sub-sampling (7,880) and radial basis units (840)",
         accuracy=Accuracy(
             0.9905, "MNIST test set, one network, trained without distortions (with them 0.992)",
             "section III.B and Figure 9, read in a transcription",
@@ -27,8 +27,11 @@ ENTRIES = {
         module="lenet", builder="lenet5", arguments=("in_channels", "resolution", "activation"),
         channels=1, resolution=28, smallest=28, num_classes=10, paper=PAPER,
         idea="the same in today's parts: all maps connected, max pooling, ReLU, softmax",
-        params=61_706, macs=416_520, printed=PRINTED,
-        difference="C3 sees all maps of S2 (+900 params), the softmax layer is linear (+850), pooling has no weights "
-        "(-44); connections also count biases and sub-sampling",
+        params=61_706, macs=416_520,
+        difference=(
+            "no publication prints this form; from lenet5_1998 it differs in C3, which sees all maps of S2 "
+            "(+900 params, +90,000 MACs), the softmax layer, which is linear (+850, +840), and pooling without "
+            "weights (-44)"
+        ),
     ),
 }  # fmt: skip
