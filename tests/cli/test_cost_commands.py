@@ -123,6 +123,7 @@ def test_cost_measured_drawn_and_advised(convwise: Convwise) -> None:
         (("cost", "lenet5", "--by", "block"), 2, "by must be one of stage, layer, got 'block'"),
         (("cost", "lenet5", "--threads", "2"), 2, "threads has no effect without --measure; leave it out, or add"),
         (("cost", "lenet5", "--threads", "0", "--measure"), 2, "threads must be above 0, got 0"),
+        (("cost", "lenet5", "--threads", "100000", "--measure"), 2, "threads must be at most 256, got 100000"),
         (("cost", "lenet5", "--by", "layer", "--json"), 2, "by has no effect with --json, which has both"),
         (
             ("cost", "efficientnet", "--argument", "phi=abc"),

@@ -162,11 +162,11 @@ SIZES = {"height": 8, "width": 8, "in_channels": 4, "filters": 6}
     [
         ({"height": 0}, "height of a convolution must be at least 1, got 0"),
         ({"filters": -2}, "filters of a convolution must be at least 1, got -2"),
-        ({"kernel": (3, 0)}, "kernel of a convolution must be at least 1, got (3, 0)"),
-        ({"stride": (0, 1)}, "stride of a convolution must be at least 1, got (0, 1)"),
-        ({"padding": (-1, 0)}, "padding of a convolution must be at least 0, got (-1, 0)"),
+        ({"kernel": (3, 0)}, "kernel of a convolution must be at least 1, got 3 x 0"),
+        ({"stride": (0, 1)}, "stride of a convolution must be at least 1, got 0 x 1"),
+        ({"padding": (-1, 0)}, "padding of a convolution must be at least 0, got -1 x 0"),
         ({"groups": 0}, "groups of a convolution must be at least 1, got 0"),
-        ({"dilation": (1, 0)}, "dilation of a convolution must be at least 1, got (1, 0)"),
+        ({"dilation": (1, 0)}, "dilation of a convolution must be at least 1, got 1 x 0"),
         ({"groups": 3}, "groups of a convolution must divide in_channels 4, got 3"),
         ({"groups": 4}, "groups of a convolution must divide filters 6, got 4"),
         (

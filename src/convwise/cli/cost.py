@@ -35,6 +35,7 @@ def cost(
 ) -> None:
     """Count what a network costs, exactly, without running it."""
     from ..cost import advise as find_advice
+    from ..data.threads import check_threads
     from ..errors import UsageError, one_of
     from .subject import find_subject
 
@@ -44,8 +45,7 @@ def cost(
         raise UsageError("by has no effect with --json, which has both; leave one of them out")
     if threads is not None and not measure:
         raise UsageError("threads has no effect without --measure; leave it out, or add --measure")
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads must be above 0, got {threads}")
+    check_threads(threads)
     subject = find_subject(network, resolution, num_classes, argument or [], channels=channels)
     report = _analyze(subject)
     advice = find_advice(report) if advise else ()

@@ -22,13 +22,11 @@ def thread_count(threads: int | None) -> int:
     """How many images are worked on at once.
 
     Raises:
-        UsageError: fewer than one was asked for.
+        UsageError: fewer than one was asked for, or more than any machine has use for.
     """
-    from ..data.threads import usable_cpus
-    from ..errors import UsageError
+    from ..data.threads import check_threads, usable_cpus
 
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads must be above 0, got {threads}")
+    check_threads(threads)
     return threads or usable_cpus()
 
 

@@ -6,6 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from ..errors import UsageError
+
+MOST_THREADS = 256  # more than any one machine gains from; a mistyped number must not take the machine down
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -13,6 +17,20 @@ R = TypeVar("R")
 def usable_cpus() -> int:
     """Number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_threads(threads: int | None) -> None:
+    """Refuse a number of threads that nobody can mean; None means one a processor.
+
+    Raises:
+        UsageError: it is below 1, or above 256.
+    """
+    if threads is None:
+        return
+    if threads < 1:
+        raise UsageError(f"threads must be above 0, got {threads}")
+    if threads > MOST_THREADS:
+        raise UsageError(f"threads must be at most {MOST_THREADS}, got {threads}; one a processor is the default")
 
 
 def map_in_order(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:

@@ -3,7 +3,6 @@
 import os
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,11 +60,9 @@ def fit(
     if target is not None and (finished := check_free(target, root, options, resume=resume, overwrite=overwrite)):
         return finished
     listing = list_folder(root)
-    classes = len({s.label for s in listing.samples})
-    candidates = make_candidates(options, classes, track)  # before a folder is begun: weights may be out of reach
     command = command or f"convwise.fit({str(data)!r}, {options})"
     with open_draft(target, root, options, overwrite=overwrite, command=command) as draft:
-        outcome, chosen = _work(listing, options, candidates, draft, track=track)
+        outcome, chosen = _work(listing, options, draft, track)
         with run_errors():
             classifier = _save(draft, outcome, chosen, options)
             outcome = replace(outcome, latency=_latency(draft, classifier), seconds=time.monotonic() - start)
@@ -92,12 +89,11 @@ def _check_outside(out: Path, data: Path) -> None:
         )
 
 
-def _work(
-    listing: Listing, options: Options, candidates: Sequence[Candidate], draft: Draft, *, track: Track
-) -> tuple[Outcome, tuple[Candidate, Fitted]]:
+def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tuple[Outcome, tuple[Candidate, Fitted]]:
     """Gather what the candidates within the budget want, fit them, choose one and measure it once."""
     start = time.monotonic()
-    candidates = within_time(candidates, options, draft)
+    num_classes = len({s.label for s in listing.samples})
+    candidates = within_time(make_candidates(options, num_classes, track), options, draft)
     published = {c.network: options.published(c.network) for c in candidates if c.transfer == "head"}
     draft.note("weights", {name: weights.id for name, weights in published.items() if weights})
     prepared = time.monotonic()

@@ -17,6 +17,8 @@ from ..runtime.cache import write_aside
 from .options import Options
 from .run import SCHEMA_VERSION, Run, difference, read_record
 
+BEGUN = {"schema_version", "command", "data", "options"}  # what a record holds from the start
+
 
 class Draft:
     """A run under way, in `<out>.partial`; what it has measured and chosen is in `run.json` at once.
@@ -96,8 +98,8 @@ class Draft:
 def open_draft(out: Path | None, data: Path, options: Options, *, overwrite: bool, command: str) -> Iterator[Draft]:
     """Begin a run, or go on with an interrupted one of the same options; one process at a time.
 
-    A run that fails by its data or budget leaves nothing; one that was interrupted, or for which the disk gave out,
-    stays to go on from.
+    A run that fails by its data or budget leaves nothing, nor does one for which network or disk gave out before it had
+    noted anything; an interrupted one stays to go on from.
 
     Raises:
         UsageError: the folder holds an unfinished run of other options, or another process writes it.
@@ -109,10 +111,9 @@ def open_draft(out: Path | None, data: Path, options: Options, *, overwrite: boo
             draft.begin({"command": command, "data": os.path.abspath(data), "options": options.to_json()})
     try:
         yield draft
-    except MachineError:
-        raise
-    except ConvwiseError:
-        if "result" not in draft.record:
+    except ConvwiseError as error:
+        kept = draft.record.keys() - BEGUN if isinstance(error, MachineError) else draft.record.keys() & {"result"}
+        if not kept:
             draft.discard()
         raise
     finally:

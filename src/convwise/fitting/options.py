@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import networks
 from .. import weights as published_weights
-from ..data.threads import usable_cpus
+from ..data.threads import check_threads, usable_cpus
 from ..errors import UsageError, one_of
 
 TRANSFERS = ("head", "none")
@@ -70,6 +70,7 @@ class Options:
         for name in ("resolution", "epochs", "threads", "seed", "split_seed"):
             if getattr(self, name) is not None and not isinstance(getattr(self, name), int):
                 raise UsageError(f"{name.replace('_', '-')} must be a whole number, got {getattr(self, name)}")
+        check_threads(self.threads)
         for name in ("seed", "split_seed"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name.replace('_', '-')} must be at least 0, got {getattr(self, name)}")
