@@ -29,6 +29,10 @@ def raising():
 def lazy():
     return nn.LazyLinear(3)
 
+class Pair(nn.Module):
+    def forward(self, x):
+        return x, x
+
 class Values(nn.Module):
     def forward(self, x):
         return x.flatten(1)[:, : 2 + int(x.sum().item())]
@@ -96,6 +100,8 @@ def test_cost_of_a_module_of_the_users(convwise: Convwise) -> None:
     assert "lazy layers have no shapes yet" in convwise("cost", "mine:lazy").ends(2).message
     seen = convwise("cost", "mine:Values", "--channels", "1", "--resolution", "4", "--json").ends(0).json
     assert (seen["input_shape"], seen["params"]) == ([1, 4, 4], 0)
+    message = convwise("cost", "mine:Pair", "--measure", "--resolution", "8").ends(2).message
+    assert message.startswith("mine:Pair cannot be measured: it must take float32 (B, C, H, W), give one tensor, and ")
     (convwise.cwd / "broken.py").write_text("def build(:")
     message = convwise("cost", "broken:build").ends(2).message
     assert "module 'broken' cannot be imported: SyntaxError" in message

@@ -7,6 +7,7 @@ import sys
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -294,6 +295,13 @@ def test_an_argument_of_another_kind_is_refused(name: str, arguments: dict[str, 
 def test_compound_scaling_moves_the_side_of_the_input(phi: float, side: int) -> None:
     assert networks.input_shape("efficientnet", {"phi": phi}) == (3, side, side)
     assert networks.input_shape("efficientnet", {"phi": phi, "in_channels": 1}) == (1, side, side)
+
+
+@pytest.mark.parametrize("num_classes", [10**30, "10", 2.5, True])
+def test_a_number_of_classes_that_nobody_has_is_refused(num_classes: Any) -> None:
+    sentence = f"num_classes must be a number from 1 to 10000000, got {num_classes!r}"
+    with pytest.raises(UsageError, match=f"^{re.escape(sentence)}$"):
+        networks.create("lenet5", num_classes)
 
 
 @pytest.mark.parametrize("num_classes", [0, -1])

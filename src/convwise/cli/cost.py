@@ -27,7 +27,7 @@ def cost(
     argument: Annotated[
         list[str] | None, Option(metavar="NAME=VALUE", help="Argument of the network's builder; repeat for more.")
     ] = None,
-    measure: Annotated[bool, Option("--measure", help="Milliseconds on this machine, in all and by stage.")] = False,
+    measure: Annotated[bool, Option("--measure", help="Milliseconds here, in all and (casebook) by stage.")] = False,
     advise: Annotated[bool, Option("--advise", help="The most expensive layers, and what could stand there.")] = False,
     picture: Annotated[Path | None, Option(metavar="FILE.svg", help="Draw the feature maps to scale.")] = None,
     threads: Annotated[int | None, Option(metavar="N", help="Of one call of --measure; 1 by default.")] = None,
@@ -148,7 +148,7 @@ def _measured(subject: "Subject", threads: int) -> "dict[str, Latency]":
     import numpy as np
 
     from ..data.preprocessing import Preprocessing
-    from ..errors import UsageError
+    from ..errors import ConvwiseError, UsageError
     from ..runtime.graph import export_graph
     from ..runtime.latency import measure_by_stage
 
@@ -156,7 +156,18 @@ def _measured(subject: "Subject", threads: int) -> "dict[str, Latency]":
     if channels not in (1, 3):
         raise UsageError(f"measure needs an image of 1 or 3 channels, got {channels}")
     preprocessing = Preprocessing(channels=channels, resolution=side, mean=(127.0,) * channels, std=(128.0,) * channels)
-    model = export_graph(subject.build(), preprocessing)
+    try:
+        model = export_graph(subject.build(), preprocessing)
+    except ConvwiseError:
+        raise
+    except Exception as error:  # of the exporter, which raises whatever it meets in a module of the user's
+        if subject.casebook:
+            raise
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise UsageError(
+            f"{subject.name} cannot be measured: it must take float32 (B, C, H, W), give one tensor, and export to "
+            f"ONNX; {type(error).__name__}: {reason}"
+        ) from error
     return measure_by_stage(model, np.zeros(preprocessing.shape, np.uint8), threads=threads)
 
 

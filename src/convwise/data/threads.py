@@ -30,7 +30,7 @@ def check_threads(threads: int | None) -> None:
     if threads < 1:
         raise UsageError(f"threads must be above 0, got {threads}")
     if threads > MOST_THREADS:
-        raise UsageError(f"threads must be at most {MOST_THREADS}, got {threads}; one a processor is the default")
+        raise UsageError(f"threads must be at most {MOST_THREADS}, got {threads}")
 
 
 def map_in_order(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:

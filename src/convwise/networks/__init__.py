@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+MOST_CLASSES = 10_000_000  # beyond it the last layer alone fills a machine
+
+
 def names() -> tuple[str, ...]:
     """Names that `create` knows, oldest paper first."""
     return tuple(ENTRIES)
@@ -178,8 +181,9 @@ def _check_arguments(name: str, arguments: Mapping[str, object], types: Mapping[
 
 
 def _check_classes(num_classes: int) -> None:
-    if type(num_classes) is not int or num_classes < 1:
-        raise UsageError(f"num_classes must be at least 1, got {num_classes!r}")
+    if type(num_classes) is not int or not 1 <= num_classes <= MOST_CLASSES:
+        allowed = "at least 1" if type(num_classes) is int and num_classes < 1 else f"a number from 1 to {MOST_CLASSES}"
+        raise UsageError(f"num_classes must be {allowed}, got {num_classes!r}")
 
 
 def _parts(network: "nn.Module") -> tuple["nn.Module", "nn.Sequential", "nn.Sequential"]:
