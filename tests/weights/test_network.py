@@ -127,7 +127,7 @@ def test_offline_says_which_file_to_put_where(
 
 
 def test_offline_may_be_switched_off_in_the_variable(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CONVWISE_OFFLINE", "0")
+    monkeypatch.setenv("CONVWISE_OFFLINE", "false")
     convwise.network("resnet18", weights=True)
     assert site.asked == [None]
 

@@ -117,9 +117,12 @@ class _Transfer:
                 kept = size(self.part)
                 if kept > before:
                     continue
+                further = "the same command tries again"
+                if kept:
+                    further = f"{kept / 1e6:.1f} MB of it are kept, and the same command goes on from there"
                 raise MachineError(
-                    f"{self.url} could not be loaded: {_reason(error)}; {kept / 1e6:.1f} MB of it are kept, and the "
-                    f"same command goes on from there. Without a network, put the file at {self.target}"
+                    f"{self.url} could not be loaded: {_reason(error)}; {further}. "
+                    f"Without a network, put the file at {self.target}"
                 ) from error
 
     def _attempt(self, have: int) -> _Received:

@@ -71,8 +71,9 @@ def _over_channels(kernel: "Tensor", channels: int, what: str) -> "Tensor":
     if kernel.dim() != 4 or kernel.shape[1] == channels:
         return kernel
     if channels != 1:
+        allowed = "1" if kernel.shape[1] == 1 else f"{kernel.shape[1]} or 1"
         raise UsageError(
-            f"in_channels must be {kernel.shape[1]} or 1 with {what}, got {channels}; a network for other channels is "
+            f"in_channels must be {allowed} with {what}, got {channels}; a network for other channels is "
             "trained from scratch: leave weights out"
         )
     return kernel.sum(1, keepdim=True)

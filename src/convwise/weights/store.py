@@ -10,6 +10,8 @@ from ..errors import DataError
 from ..places import cache_dir
 from ..progress import Track, silent
 
+NOT_SET = ("", "0", "false", "no", "off")  # values of CONVWISE_OFFLINE that say nothing
+
 
 class Installed(NamedTuple):
     """A file inside an installed package."""
@@ -70,7 +72,7 @@ class Hosted(NamedTuple):
             MachineError: network or disk gave out.
         """
         if not self.path.is_file():
-            if offline or os.environ.get("CONVWISE_OFFLINE", "0") not in ("", "0"):
+            if offline or os.environ.get("CONVWISE_OFFLINE", "").lower() not in NOT_SET:
                 raise DataError(
                     f"{what} are not on this machine, and nothing may be loaded (offline, or CONVWISE_OFFLINE is "
                     f"set); load {self.url} elsewhere and put it at {self.path}"
