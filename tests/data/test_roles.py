@@ -46,7 +46,7 @@ def test_a_fifth_of_a_flat_folder_is_measured() -> None:
     assert Counter(s.split for s in roles.samples)["test"] == pytest.approx(400, abs=54)  # 3 deviations
     assert (roles.measured, roles.chooses, roles.classes) == ("test", None, ("a", "b"))
     assert roles.sentences == {
-        "train": "fits the weights and, by cross-validation, makes every choice",
+        "train": "fits the weights and, by parts that are held out, makes every choice",
         "test": "measured once; it chose nothing",
     }
 

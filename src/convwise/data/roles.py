@@ -71,7 +71,7 @@ def assign(samples: Sequence[Sample], split_seed: int) -> Roles:
             "add images, two a class at least"
         )
     sentences = {
-        "train": "fits the weights" if three else "fits the weights and, by cross-validation, makes every choice"
+        "train": "fits the weights" if three else "fits the weights and, by parts that are held out, makes every choice"
     }
     if three:
         sentences["val"] = "makes every choice"
