@@ -25,6 +25,7 @@ from .data.provenance import Provenance
 from .data.threads import map_in_order, usable_cpus
 from .errors import DataError, UsageError
 from .metrics import softmax
+from .places import sha256_of
 from .runtime.cache import write_aside
 from .runtime.session import FrozenNetwork
 
@@ -218,7 +219,7 @@ def load(path: str | os.PathLike[str]) -> Classifier:
 def _check_files(folder: Path, record: dict[str, Any], sha256: Mapping[str, str]) -> None:
     for name in ("classifier.json", "network.onnx", "weights.safetensors"):
         try:
-            found = _own_sha256(record) if name == "classifier.json" else _file_sha256(folder / name)
+            found = _own_sha256(record) if name == "classifier.json" else sha256_of(folder / name)
         except OSError as error:
             raise DataError(f"classifier {str(folder)!r}: {name} cannot be read: {error.strerror}") from error
         if found != sha256.get(name):
@@ -246,8 +247,3 @@ def _own_sha256(record: dict[str, Any]) -> str:
     """Hash of the record without its own hash."""
     files = {name: value for name, value in record["sha256"].items() if name != "classifier.json"}
     return hashlib.sha256(json.dumps(record | {"sha256": files}, sort_keys=True).encode()).hexdigest()
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

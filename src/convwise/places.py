@@ -1,5 +1,6 @@
-"""Where convwise keeps what it can make or load again."""
+"""Where convwise keeps what it can make or load again, and how files are told apart."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -10,3 +11,9 @@ def cache_dir() -> Path:
         return Path(set_by_user)
     base = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME")
     return Path(base or Path.home() / ".cache") / "convwise"
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

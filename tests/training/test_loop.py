@@ -1,7 +1,7 @@
 import math
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,16 +11,11 @@ from torch import Tensor, nn
 from convwise import networks
 from convwise.data.preprocessing import Preprocessing
 from convwise.errors import DataError
+from convwise.progress import silent
 from convwise.training import loop
 from convwise.training.loop import Images, Recipe, Trained, batches, train, triangle
 
 GREY = Preprocessing(channels=1, resolution=28, crop=1.0, mean=(127.5,), std=(127.5,))
-
-
-def quiet(items: Iterable[int], total: int, what: str) -> Iterable[int]:
-    assert total > 0
-    assert what == "epochs"
-    return items
 
 
 def noise(n: int, num_classes: int, seed: int = 0) -> Images:
@@ -36,7 +31,7 @@ def lenet(num_classes: int = 4) -> Callable[[], nn.Module]:
 
 def go(recipe: Recipe, fit: Images, choose: Images | None = None, build: Callable[[], nn.Module] | None = None,
        threads: int = 1) -> Trained:  # fmt: skip
-    return train(build or lenet(), recipe, GREY, fit, choose or fit, threads=threads, track=quiet)
+    return train(build or lenet(), recipe, GREY, fit, choose or fit, threads=threads, track=silent)
 
 
 def bits(trained: Trained) -> bytes:

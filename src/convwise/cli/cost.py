@@ -11,6 +11,8 @@ from .output import Json, percent, print_json, say, short
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torch import nn
+
     from ..cost import Advice, CostReport, LayerCost, StageCost
     from ..runtime.latency import Latency
     from .subject import Subject
@@ -47,11 +49,12 @@ def cost(
         raise UsageError("threads has no effect without --measure; leave it out, or add --measure")
     check_threads(threads)
     subject = find_subject(network, resolution, num_classes, argument or [], channels=channels)
-    report = _analyze(subject)
+    module = subject.to_analyze()
+    report = _analyze(subject, module)
     advice = find_advice(report) if advise else ()
     if picture:
-        _draw(subject, picture)
-    latencies = _measured(subject, threads or 1) if measure else {}
+        _draw(subject, module, picture)
+    latencies = _measured(subject, module, threads or 1) if measure else {}
     if json:
         print_json(_record(subject, report, latencies) | {"advice": [_advice_record(a) for a in advice]})
         return
@@ -63,11 +66,10 @@ def cost(
         say(f"drawn in {picture}")
 
 
-def _analyze(subject: "Subject") -> "CostReport":
+def _analyze(subject: "Subject", module: "nn.Module") -> "CostReport":
     from ..cost import analyze
     from ..errors import UsageError
 
-    module = subject.to_analyze()
     try:
         return analyze(module, subject.input_shape)
     except UsageError:
@@ -143,8 +145,8 @@ def _advice_record(advice: "Advice") -> dict[str, Any]:
     }
 
 
-def _measured(subject: "Subject", threads: int) -> "dict[str, Latency]":
-    """The whole network and each of its stages, with random weights."""
+def _measured(subject: "Subject", module: "nn.Module", threads: int) -> "dict[str, Latency]":
+    """The whole network and each of its stages; one of the casebook with random weights."""
     import numpy as np
 
     from ..data.preprocessing import Preprocessing
@@ -157,7 +159,7 @@ def _measured(subject: "Subject", threads: int) -> "dict[str, Latency]":
         raise UsageError(f"measure needs an image of 1 or 3 channels, got {channels}")
     preprocessing = Preprocessing(channels=channels, resolution=side, mean=(127.0,) * channels, std=(128.0,) * channels)
     try:
-        model = export_graph(subject.build(), preprocessing)
+        model = export_graph(subject.build() if subject.casebook else module, preprocessing)
     except ConvwiseError:
         raise
     except Exception as error:  # of the exporter, which raises whatever it meets in a module of the user's
@@ -171,13 +173,13 @@ def _measured(subject: "Subject", threads: int) -> "dict[str, Latency]":
     return measure_by_stage(model, np.zeros(preprocessing.shape, np.uint8), threads=threads)
 
 
-def _draw(subject: "Subject", file: Path) -> None:
+def _draw(subject: "Subject", module: "nn.Module", file: Path) -> None:
     from ..errors import UsageError
     from ..report.picture import draw_network
 
     if file.suffix.lower() != ".svg":
         raise UsageError(f"picture must end in .svg, got {str(file)!r}")
-    text = draw_network(subject.to_analyze(), subject.input_shape, subject.name)
+    text = draw_network(module, subject.input_shape, subject.name)
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:

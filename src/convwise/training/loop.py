@@ -14,8 +14,7 @@ from torch.nn import functional as F
 
 from ..data.preprocessing import Preprocessing
 from ..errors import DataError
-
-Track = Callable[[Iterable[int], int, str], Iterable[int]]
+from ..progress import Track
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,9 @@ from typing import Any
 
 from ..data.preprocessing import Preprocessing
 from ..errors import DataError, UsageError
+from ..places import sha256_of
 from ..progress import Track, silent
-from .store import Hosted, Installed, sha256_of
+from .store import Hosted, Installed
 
 log = logging.getLogger("convwise")
 

@@ -1,6 +1,5 @@
 """Where the files of published weights are on this machine, and how they get there."""
 
-import hashlib
 import os
 from importlib.util import find_spec
 from pathlib import Path
@@ -95,9 +94,3 @@ class Hosted(NamedTuple):
 def digest_note(path: Path) -> Path:
     """Where the hash of a loaded file is kept for which none is published."""
     return path.with_name(f"{path.name}.sha256")
-
-
-def sha256_of(path: Path) -> str:
-    """Hash a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
