@@ -57,7 +57,7 @@ class MachineError(ConvwiseError):
     exit_code = 6
 
 
-def one_of(what: str, got: str, allowed: Iterable[str], *, listed_by: str = "") -> UsageError:
+def one_of(what: str, got: object, allowed: Iterable[str], *, listed_by: str = "") -> UsageError:
     """Build the error for a name that is not among `allowed`, with the nearest ones that are.
 
     Args:
@@ -67,7 +67,7 @@ def one_of(what: str, got: str, allowed: Iterable[str], *, listed_by: str = "") 
         listed_by: command that lists them, where they are too many for one line.
     """
     names = list(allowed)
-    near = [repr(name) for name in difflib.get_close_matches(got, names, n=3 if listed_by else 1)]
+    near = [repr(name) for name in difflib.get_close_matches(str(got), names, n=3 if listed_by else 1)]
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     choice = f"the {len(names)} that `{listed_by}` lists" if listed_by else ", ".join(names)
     return UsageError(f"{what} must be one of {choice}, got {got!r}{hint}")

@@ -2,24 +2,32 @@
 
 import csv
 import json
+import math
 import os
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from torch import nn
 
+from convwise import fitting, machine, networks
+from convwise.cost import sketch
 from convwise.data.preprocessing import Preprocessing
 from convwise.data.samples import list_folder
-from convwise.errors import BudgetError, DataError
+from convwise.errors import BudgetError, DataError, MachineError, UsageError
 from convwise.evaluation import evaluate
 from convwise.fitting import Options, Run, fit
-from convwise.fitting.scratch_candidate import pixel_statistics
+from convwise.fitting.scratch_candidate import ScratchCandidate, _told, pixel_statistics
+from convwise.runtime import gather as gather_module
 from convwise.runtime.session import FrozenNetwork
+from convwise.training.loop import Epoch, Recipe, Trained
+from convwise.training.saved import bytes_per_image
 
 MakePhotos = Callable[..., Path]
 LENET = ("lenet5",)
@@ -236,7 +244,8 @@ def test_what_is_measured_chooses_nothing(in_tmp_path: Path, split_photos: Path)
 def test_a_budget_that_nothing_fits_is_an_error(
     in_tmp_path: Path, photos: Path, budget: dict[str, Any], text: str
 ) -> None:
-    end = "; raise it, lower --resolution, or name other networks"
+    lower = "" if "max_mb" in budget else " lower --resolution,"  # which changes no weights
+    end = f"; raise it,{lower} or name other networks"
     with pytest.raises(BudgetError, match=f"^no candidate fits the budget: {text}{re.escape(end)}$"):
         fit(photos, head(**budget), out="a")
     assert list(in_tmp_path.iterdir()) == []
@@ -258,17 +267,76 @@ def test_a_head_within_its_budget_is_fitted(in_tmp_path: Path, photos: Path) -> 
     assert fit(photos, head(max_ms=1e6, max_macs=1e9, max_mb=100), out="a").result["transfer"] == "head"
 
 
-@pytest.mark.parametrize("network", ["lenet5", "efficientnet_lite0"])
-def test_a_cache_that_is_too_small_costs_time_and_no_run(
-    in_tmp_path: Path, photos: Path, session_cache: Path, cache: Path, network: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("options", "limit", "takes", "allows"),
+    [  # 30 times 1000 x 1000, where 109 x 109 would fit; 30 times 1280 numbers of four bytes
+        ({"network": LENET, "resolution": 1000}, "3.6e-4", "pixels at 1000 px of 30 files take 30.0 MB",
+         "360.0 kB; raise it or lower --resolution to 109"),
+        ({}, "1e-5", "features at 64 px of 30 files take 153.6 kB", "10.0 kB; raise it"),
+    ],
+    ids=["pixels", "features"],
+)  # fmt: skip
+@pytest.mark.usefixtures("shared_cache")
+def test_a_cache_that_is_too_small_is_said_before_a_file_is_read(
+    in_tmp_path: Path, photos: Path, options: dict[str, Any], limit: str, takes: str, allows: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    text = f"{takes} of cache, and CONVWISE_CACHE_GB allows {allows}"
+    monkeypatch.setattr(gather_module, "make_room", lambda _: None)  # the cache is shared
+    monkeypatch.setenv("CONVWISE_CACHE_GB", limit)
+    with pytest.raises(UsageError, match=f"^{re.escape(text)}$"):
+        fit(photos, head(**options), out="a")
+    assert not [path for path in in_tmp_path.iterdir() if path.name.startswith("a")]
+
+
+@pytest.mark.parametrize("resolution", [100_000, 1000])
+def test_a_training_that_needs_too_much_memory_is_not_begun(
+    in_tmp_path: Path, photos: Path, resolution: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(machine, "machine_memory", lambda: 2 * 10**9)
+    monkeypatch.setattr(fitting, "gather", lambda *_, **__: pytest.fail("a file is read"))
+    options = Options(network=("resnet20",), resolution=resolution, epochs=1)
+    with pytest.raises(MachineError, match=f"^training resnet20 at {resolution} px needs about ") as caught:
+        fit(photos, options, out="a")
+    assert not [path for path in in_tmp_path.iterdir() if path.name.startswith("a")]
+    found = re.search(r" of memory, and there are 2\.0 GB; --resolution (\d+) would fit$", str(caught.value))
+    assert found
+    ScratchCandidate("resnet20", replace(options, resolution=int(found[1]))).check_memory(30, 3)
+
+
+def test_the_memory_of_a_training_is_that_of_its_parts() -> None:
+    candidate = ScratchCandidate("lenet5", Options(network=LENET, epochs=1))
+    with sketch():
+        network = networks.create("lenet5", 2)
+    step, weights = bytes_per_image(network, (1, 28, 28)), sum(4 * p.numel() for p in network.parameters())
+    assert candidate._memory(28, 10, 2) == 2 * 10 * 784 + 4 * weights + 10 * step
+    assert candidate._memory(28, 100, 2) == 2 * 100 * 784 + 4 * weights + 32 * step  # a batch has 32 images
+
+
+def test_a_network_of_which_nothing_fits_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "machine_memory", lambda: 1000)
+    candidate = ScratchCandidate("lenet5", Options(network=LENET, epochs=1))
+    text = r"^training lenet5 at 28 px needs about .* of memory, and there are 1\.0 kB; take another network$"
+    with pytest.raises(MachineError, match=text):
+        candidate.check_memory(30, 3)
+
+
+def test_a_training_that_ends_early_says_how_many_epochs_were_run(in_tmp_path: Path, photos: Path) -> None:
     del in_tmp_path
-    if (session_cache / "graphs").is_dir():
-        shutil.copytree(session_cache / "graphs", cache / "graphs")
-    monkeypatch.setenv("CONVWISE_CACHE_GB", "1e-5")
-    for i in range(2):
-        options = head() if network != "lenet5" else Options(network=LENET, epochs=1)
-        assert fit(photos, options, out=str(i)).result["n"] > 0
+    run = fit(photos, Options(network=LENET, epochs=1000, time_limit=1e-9), out="a")
+    text = "lenet5: training stopped after 1 of 1000 epochs: the time limit of 1e-09 s is over"
+    assert run.result["notes"] == [text]
+    assert len(table(run, "history.csv")) == 1
+
+
+@pytest.mark.parametrize(
+    ("epochs", "last", "texts"),
+    [(3, 0.1, ()), (3, math.nan, ()), (9, math.nan, ("training stopped after 3 of 9 epochs: the loss is no number",))],
+)
+def test_the_reason_of_an_early_end_is_told(epochs: int, last: float, texts: tuple[str, ...]) -> None:
+    history = tuple(Epoch(i, nll, 1.0, 0.5, 1.0) for i, nll in ((1, 0.5), (2, 0.4), (3, last)))
+    trained = Trained(nn.Identity(), np.empty(0, np.float32), history)
+    assert _told(trained, Recipe(epochs=epochs)) == texts
 
 
 def test_balance_reaches_the_weights(in_tmp_path: Path, make_photos: MakePhotos) -> None:
@@ -378,3 +446,12 @@ def test_a_network_over_the_budget_is_not_downloaded(photos: Path, tmp_path: Pat
     with pytest.raises(DataError, match=r"torchvision/IMAGENET1K_V1 of vgg16 are not on this machine"):
         fit(photos, Options(network=("vgg16",), offline=True), out=tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_frozen_network_that_the_machine_cannot_run_is_refused_before_its_weights_are_read(
+    in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convwise.fitting.head_candidate.prepare_body", lambda *_, **__: pytest.fail("it is begun"))
+    with pytest.raises(MachineError, match=r"^efficientnet_lite0 at 20000 px needs about .* lower --resolution$"):
+        fit(photos, Options(resolution=20_000), out="a")
+    assert not (in_tmp_path / "a").exists()

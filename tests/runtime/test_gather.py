@@ -4,6 +4,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from convwise import machine
 from convwise.data import decoding
 from convwise.data.preprocessing import Preprocessing
 from convwise.data.samples import list_folder
-from convwise.errors import DataError, MachineError
+from convwise.errors import DataError, MachineError, UsageError
 from convwise.places import cache_dir
+from convwise.runtime import cache as cache_module
 from convwise.runtime import gather as gather_module
+from convwise.runtime import room
 from convwise.runtime.gather import Gathered, Job, T, gather, pixels_job
 from convwise.runtime.rows import Rows
 
@@ -206,8 +210,81 @@ def test_rows_that_vanish_for_ever_are_an_error(folder: Path, monkeypatch: pytes
         go(folder, SMALL)
 
 
-def test_two_jobs_in_a_cache_that_is_too_small_for_both_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CONVWISE_CACHE_GB", "1e-6")
+def features(width: int) -> Job:
+    rows = Rows("features", (width,), np.float32)
+    return Job("features at 8 px", SMALL, rows, lambda _: np.zeros(width, np.float32))
+
+
+# Ten images of 8 x 8 x 3 are 1920 bytes; ten numbers of four bytes for each are 400 more. 7 x 7 x 3 fit in either case.
+@pytest.mark.parametrize(
+    ("limit", "widths", "names", "size"),
+    [(1919, [], "pixels at 8 px", "1.9 kB"), (2319, [10], "pixels at 8 px and features at 8 px", "2.3 kB")],
+)
+def test_rows_that_the_cache_may_not_hold_are_refused_before_a_file_is_read(
+    folder: Path, reads: Counter[str], monkeypatch: pytest.MonkeyPatch, limit: int, widths: list[int], names: str,
+    size: str,
+) -> None:  # fmt: skip
+    text = (
+        f"{names} of 10 files take {size} of cache, and CONVWISE_CACHE_GB allows {size}; "
+        "raise it or lower --resolution to 7"
+    )
+    jobs = [pixels_job(SMALL), *map(features, widths)]
+    monkeypatch.setattr(room, "cache_limit", lambda: limit)
+    with pytest.raises(UsageError, match=f"^{re.escape(text)}$"):
+        gather(list_folder(folder), jobs, threads=1)
+    assert not reads
+    fitting = replace(SMALL, resolution=7)
+    gather(list_folder(folder), [pixels_job(fitting), *jobs[1:]], threads=1)
+    monkeypatch.setattr(room, "cache_limit", lambda: limit + 1)
+    gather(list_folder(folder), jobs, threads=1)
+
+
+def test_features_are_not_made_smaller_by_the_resolution(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "cache_limit", lambda: 399)
+    text = "features at 8 px of 10 files take 400 B of cache, and CONVWISE_CACHE_GB allows 399 B; raise it"
+    with pytest.raises(UsageError, match=f"^{re.escape(text)}$"):
+        gather(list_folder(folder), [features(10)], threads=1)
+
+
+def test_rows_that_the_disk_cannot_hold_are_refused(
+    folder: Path, cache: Path, reads: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "free_disk", lambda: 1919)
+    text = (
+        f"pixels at 8 px of 10 files take 1.9 kB of disk, and {str(cache)!r} has 1.9 kB left; free some space "
+        "(`convwise cache --clear`) or set CONVWISE_CACHE to another disk or lower --resolution to 7"
+    )
+    with pytest.raises(MachineError, match=f"^{re.escape(text)}$"):
+        go(folder, SMALL)
+    assert not reads
+    monkeypatch.setattr(room, "free_disk", lambda: 1920)
+    go(folder, SMALL)
+    monkeypatch.setattr(room, "free_disk", lambda: 0)
+    go(folder, SMALL)  # they lie there already
+
+
+def test_rows_that_memory_cannot_hold_are_refused(
+    folder: Path, reads: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = 1920 + 2 * 3 * 192  # all rows, and two images at once
+    monkeypatch.setattr(machine, "machine_memory", lambda: needed - 1)
+    monkeypatch.setattr(room, "machine_memory", lambda: needed - 1)
+    text = (
+        "reading pixels at 8 px of 10 files needs about 3.1 kB of memory, and there are 3.1 kB; "
+        "take fewer images or lower --resolution to 7"
+    )
+    with pytest.raises(MachineError, match=f"^{re.escape(text)}$"):
+        go(folder, SMALL)
+    assert not reads
+    go(folder, replace(SMALL, resolution=7))
+    monkeypatch.setattr(machine, "machine_memory", lambda: needed)
+    go(folder, SMALL)
+
+
+def test_two_jobs_in_a_cache_with_room_for_no_more_than_both_work(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_module, "cache_limit", lambda: 1)  # what else lies there goes, these stay
     for _ in range(2):
         found = go(folder, SMALL, GREY)
         assert np.array_equal(found.rows[0], expected(folder, SMALL))
@@ -223,7 +300,7 @@ def test_rows_are_the_same_cold_warm_and_after_an_interruption(folder: Path, tmp
 
     def interrupted(items: Iterable[T], total: int, what: str) -> Iterator[T]:
         assert total == 10
-        assert what == "pixels at 8 px (0.0 MB to cache)"
+        assert what == "pixels at 8 px (1.9 kB to cache)"
         for i, item in enumerate(items):
             if i == 4:
                 raise KeyboardInterrupt

@@ -1,5 +1,6 @@
 """Milliseconds in all and by stage."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,11 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from convwise import networks
+from convwise import machine, networks
+from convwise.cost import analyze, sketch
 from convwise.data.preprocessing import Preprocessing
+from convwise.errors import MachineError
+from convwise.machine import in_bytes
 from convwise.runtime import latency
 from convwise.runtime.graph import export_graph
-from convwise.runtime.latency import Latency, measure_by_stage, measure_latency
+from convwise.runtime.latency import Latency, check_measurable, measure_by_stage, measure_latency
 from convwise.runtime.session import FrozenNetwork
 
 PREPROCESSING = Preprocessing(resolution=32)
@@ -46,6 +50,21 @@ def test_a_module_without_stages_is_measured_as_a_whole() -> None:
     module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten()).eval()
     found = measure_by_stage(export_graph(module, PREPROCESSING), np.zeros(PREPROCESSING.shape, np.uint8), n=1)
     assert list(found) == ["total"]
+
+
+@pytest.mark.parametrize(("name", "side"), [("vgg16", 20_000), ("resnet18", 10_000)])
+def test_a_network_that_memory_cannot_hold_is_not_measured(
+    name: str, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sketch():
+        report = analyze(networks.create(name), (3, side, side))
+    needed = 2 * (report.activation_bytes + report.peak_activation_bytes) + 4 * report.weight_bytes
+    monkeypatch.setattr(machine, "machine_memory", lambda: needed)
+    check_measurable(report, name)
+    monkeypatch.setattr(machine, "machine_memory", lambda: needed - 1)
+    text = f"measuring {name} needs about {in_bytes(needed)} of memory, and there are {in_bytes(needed - 1)}; "
+    with pytest.raises(MachineError, match=f"^{re.escape(text)}lower --resolution, or leave --measure out$"):
+        check_measurable(report, name)
 
 
 def test_the_median_and_p95_are_of_the_calls_after_the_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,23 +3,25 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from convwise.errors import MachineError, UsageError
-from convwise.places import cache_dir
+from convwise.places import cache_dir, disk_errors
 from convwise.runtime import rows as rows_module
 from convwise.runtime.cache import (
     cache_limit,
     cache_usage,
     clear_cache,
-    disk_errors,
+    free_disk,
     key_of,
     make_room,
     write_aside,
@@ -84,6 +86,24 @@ def test_a_limit_that_is_no_positive_number_is_refused(monkeypatch: pytest.Monke
     expected = f"CONVWISE_CACHE_GB must be a number of gigabytes above 0, got {text!r}"
     with pytest.raises(UsageError, match=f"^{re.escape(expected)}$"):
         cache_limit()
+
+
+def test_free_disk_is_that_of_the_folder_that_will_hold_the_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Usage(NamedTuple):
+        free: int
+
+    asked = []
+
+    def usage(path: Path) -> Usage:
+        asked.append(path)
+        return Usage(4)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    monkeypatch.setenv("CONVWISE_CACHE", str(tmp_path / "not" / "there"))
+    assert free_disk() == 4
+    assert asked == [tmp_path]
 
 
 def test_a_key_follows_the_values_and_not_their_order() -> None:

@@ -1,7 +1,7 @@
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from convwise import networks
 from convwise.data.preprocessing import Preprocessing
 from convwise.errors import DataError
-from convwise.progress import silent
+from convwise.progress import T, silent
 from convwise.training import loop
 from convwise.training.loop import Images, Recipe, Trained, batches, train, triangle
 
@@ -108,6 +108,36 @@ def test_the_history_has_a_row_an_epoch() -> None:
 def test_the_epoch_under_way_is_the_last_when_time_is_up() -> None:
     assert len(go(Recipe(epochs=50, time_limit=1e-9), noise(8, 4)).history) == 1
     assert len(go(Recipe(epochs=3, time_limit=1e9), noise(8, 4)).history) == 3
+
+
+@pytest.mark.parametrize(("limit", "what"), [(None, "epochs"), (1e-9, "epochs at most")])
+def test_progress_promises_no_more_epochs_than_may_be_run(limit: float | None, what: str) -> None:
+    said = []
+
+    def track(items: Iterable[T], total: int, what: str) -> Iterable[T]:
+        said.append((total, what))
+        return items
+
+    images = noise(8, 4)
+    train(lenet(), Recipe(epochs=3, time_limit=limit), GREY, images, images, threads=1, track=track)
+    assert said == [(3, what)]
+
+
+def test_no_more_images_than_a_batch_are_looked_at_at_once() -> None:
+    seen = []
+
+    class Watching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = lenet()()
+
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(len(x))
+            logits: Tensor = self.inner(x)
+            return logits
+
+    go(Recipe(epochs=1, batch=4), noise(8, 4), noise(300, 4), build=Watching)
+    assert max(seen) == 4
 
 
 def test_the_time_limit_counts_from_the_first_epoch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """`convwise.network`: published weights by id, a user's file, another number of classes, grey images, no network."""
 
 import hashlib
-import json
 import logging
 import re
 from collections.abc import Iterator
@@ -283,8 +282,8 @@ def test_the_first_kernel_of_a_network_without_stem_is_summed_too() -> None:
 
 def test_other_channel_counts_are_for_training_from_scratch(resnet18_file: Path) -> None:
     sentence = (
-        f"in_channels must be 3 or 1 with the weights in {resnet18_file}, got 4; a network for other channels is "
-        "trained from scratch: leave weights out"
+        f"in_channels must be 3 or 1 with the weights in {str(resnet18_file)!r}, got 4; a network for other channels "
+        "is trained from scratch: leave weights out"
     )
     with pytest.raises(UsageError, match=re.escape(sentence)):
         convwise.network("resnet18", weights=resnet18_file, arguments={"in_channels": 4})
@@ -338,8 +337,8 @@ def test_what_no_tensor_shows_the_caller_says(tmp_path: Path) -> None:
     path = tmp_path / "tuned.safetensors"
     safetensors.torch.save_file(theirs.state_dict(), path)
     sentence = (
-        f"the weights in {path} have the names of timm, where the same tensors may be of efficientnet_lite0 with "
-        "same=False, eps=1e-05 or same=True, eps=0.001; say which in `arguments`"
+        f"the weights in {str(path)!r} have the names of timm, where the same tensors may be of efficientnet_lite0 "
+        "with same=False, eps=1e-05 or same=True, eps=0.001; say which in `arguments`"
     )
     with pytest.raises(UsageError, match=re.escape(sentence)):
         convwise.network("efficientnet_lite0", weights=path)
@@ -365,7 +364,7 @@ def test_of_a_file_with_our_names_the_caller_says_what_no_tensor_shows(
     path = tmp_path / "own.safetensors"
     safetensors.torch.save_file(network.state_dict(), path)
     sentence = (
-        f"the weights in {path} have the names of convwise, where the same tensors may be of {name} with "
+        f"the weights in {str(path)!r} have the names of convwise, where the same tensors may be of {name} with "
         f"{FORMS[name]}; say which in `arguments`"
     )
     with pytest.raises(UsageError, match=re.escape(sentence) + "$"):
@@ -391,12 +390,12 @@ def test_a_width_that_the_tensors_show_leaves_the_rest_to_the_caller(tmp_path: P
 
 def test_a_file_of_our_own_that_notes_its_arguments_needs_no_word(tmp_path: Path) -> None:
     path = tmp_path / "own.safetensors"
-    for arguments in ({}, {"v1_5": True}):
+    choices: tuple[dict[str, object], ...] = ({}, {"v1_5": True})
+    for arguments in choices:
         network = convwise.network("resnet50", 4, arguments=arguments).eval()
-        noted = {"convwise.arguments": json.dumps(arguments)}
-        safetensors.torch.save_file(network.state_dict(), path, metadata=noted)
+        path.write_bytes(weights.serialise(network.state_dict(), "resnet50", arguments))
         assert same(convwise.network("resnet50", weights=path), network)
-    sentence = f"the weights in {path} need v1_5=True, got False"
+    sentence = f"the weights in {str(path)!r} need v1_5=True, got False"
     with pytest.raises(UsageError, match=re.escape(sentence) + "$"):
         convwise.network("resnet50", weights=path, arguments={"v1_5": False})
 
@@ -407,7 +406,9 @@ def test_a_file_with_timm_s_names_is_read_where_the_table_has_none_of_timm_s(tmp
     path = tmp_path / "vgg11.safetensors"  # with numbers it would be 531 MB; that its names are known shows as well
     # 8 convolutions and 3 linear layers have a kernel and a bias each; the last bias is right, for one class
     safetensors.torch.save_file({name: torch.zeros(1) for name in names}, path)
-    with pytest.raises(DataError, match="do not fit vgg11: 21 tensors have another shape"):
+    with pytest.raises(
+        DataError, match=r"do not fit vgg11: features\.0\.weight is 1, not 64 x 3 x 3 x 3, .* and 18 more$"
+    ):
         convwise.network("vgg11", weights=path)
 
 
@@ -425,8 +426,9 @@ def test_a_file_of_another_network_names_the_nearest_names(tmp_path: Path) -> No
     path = tmp_path / "resnet34.pth"
     torch.save({name: torch.zeros(1) for name in names}, path)
     sentence = (
-        f"the weights in {path} are not of resnet18; of all names known for it, nearest are those of torchvision: "
-        "96 names are unknown, first layer1.2.bn1.bias, layer1.2.bn1.num_batches_tracked, layer1.2.bn1.running_mean"
+        f"the weights in {str(path)!r} are not of resnet18; of all names known for it, nearest are those of "
+        "torchvision: unknown layer1.2.bn1.bias, layer1.2.bn1.num_batches_tracked, layer1.2.bn1.running_mean and 93 "
+        "more"
     )
     with pytest.raises(DataError, match=re.escape(sentence) + "$"):
         convwise.network("resnet18", weights=path)
@@ -437,8 +439,8 @@ def test_a_tensor_of_another_shape_is_named(resnet18: nn.Module, tmp_path: Path)
     state = {**resnet18.state_dict(), "layer1.0.conv1.weight": torch.zeros(64, 64, 1, 1), "bn1.bias": torch.tensor(1.0)}
     torch.save(state, path)
     sentence = (
-        f"the weights in {path} do not fit resnet18: 2 tensors have another shape, first stem.0.norm.bias: one number, "
-        "expected 64"
+        f"the weights in {str(path)!r} do not fit resnet18: bn1.bias is one number, not 64, "
+        "layer1.0.conv1.weight is 64 x 64 x 1 x 1, not 64 x 64 x 3 x 3"
     )
     with pytest.raises(DataError, match=re.escape(sentence)):
         convwise.network("resnet18", weights=path)
@@ -447,9 +449,92 @@ def test_a_tensor_of_another_shape_is_named(resnet18: nn.Module, tmp_path: Path)
 def test_a_head_that_contradicts_itself_is_another_shape(resnet18: nn.Module, tmp_path: Path) -> None:
     path = tmp_path / "a.pth"
     torch.save({**resnet18.state_dict(), "fc.bias": torch.zeros(10)}, path)
-    sentence = "1 tensors have another shape, first head.3.weight: 1000 x 512, expected 10 x 512"
-    with pytest.raises(DataError, match=re.escape(sentence)):
+    sentence = f"the weights in {str(path)!r} do not fit resnet18: fc.weight is 1000 x 512, not 10 x 512"
+    with pytest.raises(DataError, match=re.escape(sentence) + "$"):
         convwise.network("resnet18", weights=path)
+
+
+@pytest.mark.parametrize(
+    ("made", "arguments", "asked", "known"),
+    [
+        ("resnet20", {}, "resnet32", "resnet20 or plain20"),  # by its names
+        ("efficientnet_lite1", {}, "efficientnet_lite2", "efficientnet_lite1"),  # by its shapes: as deep, less wide
+    ],
+)
+def test_a_file_of_another_network_of_the_family_is_recognised(
+    made: str, arguments: dict[str, object], asked: str, known: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "other.pth"
+    torch.save(networks.create(made, 3, arguments).state_dict(), path)
+    sentence = f"the weights in {str(path)!r} are not of {asked}, but of {known}"
+    with pytest.raises(DataError, match=re.escape(sentence) + "$"):
+        convwise.network(asked, weights=path)
+
+
+@pytest.mark.parametrize(
+    ("made", "noted", "asked", "arguments", "sentence"),
+    [
+        ("resnet20", {}, "plain20", {}, "are of resnet20, not of plain20; ask for resnet20, or give another file"),
+        ("lenet5", {"activation": "tanh"}, "lenet5", {"activation": "relu"}, "need activation='tanh', got 'relu'"),
+        ("lenet5", {}, "lenet5", {"activation": "tanh"}, "need activation='relu', got 'tanh'"),
+    ],
+)
+def test_what_a_file_notes_is_held_to_what_is_asked(
+    made: str, noted: dict[str, object], asked: str, arguments: dict[str, object], sentence: str, tmp_path: Path
+) -> None:
+    network, path = networks.create(made, 3, noted).eval(), tmp_path / "own.safetensors"
+    path.write_bytes(weights.serialise(network.state_dict(), made, noted))
+    with pytest.raises((DataError, UsageError), match=re.escape(f"the weights in {str(path)!r} {sentence}") + "$"):
+        convwise.network(asked, weights=path, arguments=arguments)
+    assert same(convwise.network(made, weights=path), network, torch.randn(1, *networks.input_shape(made, noted)))
+
+
+def test_a_noted_file_may_be_had_grey_and_with_another_dropout(tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    path.write_bytes(weights.serialise(networks.create("nin_cifar10", 3).state_dict(), "nin_cifar10"))
+    grey = convwise.network("nin_cifar10", weights=path, arguments={"in_channels": 1, "dropout": 0.1})
+    assert grey(image(1, 32)).shape == (1, 3)
+
+
+def test_forms_that_contradict_the_caller_are_not_offered(tmp_path: Path) -> None:
+    theirs = timm.create_model("efficientnet_b0", num_classes=3).eval()  # symmetric padding, and then eps 1e-5 alone
+    torch.save(theirs.state_dict(), tmp_path / "b0.pth")
+    assert same(convwise.network("efficientnet_b0", weights=tmp_path / "b0.pth", arguments={"same": False}), theirs)
+
+
+@pytest.mark.parametrize("odd", [b"a.pth", 3.5, [], {}, 0])
+def test_what_can_be_no_weights_is_refused(odd: Any) -> None:
+    sentence = f"weights of resnet18 must be True, an id, the path of a file, or None for none, got {odd!r}"
+    with pytest.raises(UsageError, match=re.escape(sentence) + "$"):
+        convwise.network("resnet18", weights=odd)
+
+
+@pytest.mark.parametrize("asked", [None, "a.pth"])
+@pytest.mark.parametrize("odd", ["x", 5, [1]])
+def test_arguments_that_are_no_mapping_are_refused(odd: Any, asked: str | None) -> None:
+    sentence = f"arguments of resnet18 must be a mapping of names to values, got {odd!r}"
+    with pytest.raises(UsageError, match=re.escape(sentence) + "$"):
+        convwise.network("resnet18", weights=asked, arguments=odd)
+
+
+@pytest.mark.parametrize("asked", [None, "a.pth"])
+@pytest.mark.parametrize("odd", ["10", 10.0, True, 0])
+def test_a_number_of_classes_is_a_whole_number(odd: Any, asked: str | None) -> None:
+    sentence = f"num_classes must be a whole number from 1 to 10,000,000, got {odd!r}"
+    with pytest.raises(UsageError, match=re.escape(sentence) + "$"):
+        convwise.network("resnet18", odd, asked)
+
+
+@pytest.mark.parametrize("odd", [5, ["x"], None])
+def test_a_name_that_is_no_text_is_refused(odd: Any) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"`convwise networks` lists, got {odd!r}") + "$"):
+        convwise.network(odd)
+
+
+def test_a_folder_is_taken_for_a_file_and_refused(in_tmp_path: Path) -> None:
+    (in_tmp_path / "mine").mkdir()
+    with pytest.raises(DataError, match=r"^weights file 'mine' cannot be read: it is no file$"):
+        convwise.network("resnet18", weights="mine")
 
 
 def test_a_network_that_nobody_has_published_says_so() -> None:

@@ -14,6 +14,7 @@ from ..errors import ConvwiseError
 from . import cache, conv, cost, demo, evaluate, fit, networks, predict, scan
 
 OUT_OF_MEMORY = ("can't allocate memory", "failed to allocate", "bad allocation")  # as torch and ONNX Runtime say it
+NO_MEMORY = "the machine gave out: not enough memory; fewer threads, smaller images and a lower resolution need less"
 INTERRUPTED, READER_GONE = 130, 141
 app = typer.Typer(
     name="convwise",
@@ -56,7 +57,7 @@ def main() -> None:
     except SystemExit as ended:  # typer ends so, with 1, when the reader of our output has gone, as with `| head`
         code = READER_GONE if ended.code == 1 else ended.code
     except MemoryError:
-        code = _fail("the machine gave out: not enough memory; what was computed is kept, try --threads 1", 6)
+        code = _fail(NO_MEMORY, 6)
     except OSError as error:
         _drop_stdout()
         where = f" {error.filename!r}" if error.filename else ""
@@ -65,7 +66,7 @@ def main() -> None:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):
             code = _misused(error)
         elif any(words in str(error).lower() for words in OUT_OF_MEMORY):
-            code = _fail("the machine gave out: not enough memory; what was computed is kept, try --threads 1", 6)
+            code = _fail(NO_MEMORY, 6)
         else:
             raise
     sys.exit(code)

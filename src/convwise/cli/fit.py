@@ -29,7 +29,11 @@ def fit(
         str | None, Option(metavar="HOW", help="head: softmax layer on frozen published features; none: from scratch.")
     ] = None,
     weights: Annotated[
-        str | None, Option(metavar="ID", help="Published weights, of docs/weights.md; each network's usual by default.")
+        str | None,
+        Option(
+            metavar="ID|FILE",
+            help="Published weights, by their id in docs/weights.md or as their file; each network's usual by default.",
+        ),
     ] = None,
     offline: Annotated[bool, Option("--offline", help="Load no weights from the web.")] = False,
     resolution: Annotated[int | None, Option(metavar="PX", help="Input side; each network's own by default.")] = None,

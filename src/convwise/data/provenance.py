@@ -1,7 +1,7 @@
 """Where a classifier comes from, and which images it has seen."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -52,6 +52,8 @@ class Provenance:
         trained_on: images that fitted the weights.
         chosen_on: images that fitted nothing but made a choice: a penalty, an epoch, the network.
         convwise: version that made it.
+        weights: published ones that it stands on: id, source, licence, sha256 of their file, and whether that was
+            checked; None where it was trained from scratch, or before this was noted.
     """
 
     data: str
@@ -59,11 +61,15 @@ class Provenance:
     trained_on: ImageSet
     chosen_on: ImageSet
     convwise: str
+    weights: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         images = {"trained_on": self.trained_on.to_text(), "chosen_on": self.chosen_on.to_text()}
-        return {"convwise": self.convwise, "data": self.data, "split_seed": self.split_seed, **images}
+        given = dict(self.weights) if self.weights else None
+        return {
+            "convwise": self.convwise, "data": self.data, "split_seed": self.split_seed, "weights": given, **images
+        }  # fmt: skip
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Self:

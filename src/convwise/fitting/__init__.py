@@ -21,10 +21,11 @@ from ..runtime.gather import gather
 from ..runtime.latency import Latency, measure_latency
 from .candidates import make_candidates, within_time
 from .draft import Draft, open_draft, run_errors
-from .notes import say, say_resolution
+from .notes import say, say_resolution, say_unchecked
 from .options import Options
 from .outcome import Outcome, Tried
 from .run import Run, check_free
+from .scratch_candidate import ScratchCandidate
 from .task import Candidate, Fitted, Task
 from .write import write_run
 
@@ -50,8 +51,8 @@ def fit(
         UsageError: the output folder is used.
         DataError: the data cannot be used.
         BudgetError: no candidate fits the budget.
-        MachineError: the disk gave out, or the network while weights were downloaded; what was computed before stays
-            in the cache.
+        MachineError: it needs more memory or disk than there is; or the disk gave out, or the network while weights
+            were downloaded, and what was computed before stays in the cache.
     """
     start = time.monotonic()
     options, root = options or Options(), Path(data)
@@ -93,9 +94,12 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
     """Gather what the candidates within the budget want, fit them, choose one and measure it once."""
     start = time.monotonic()
     num_classes = len({s.label for s in listing.samples})
-    candidates = within_time(make_candidates(options, num_classes, track), options, draft)
-    published = {c.network: options.published(c.network) for c in candidates if c.transfer == "head"}
-    draft.note("weights", {name: weights.id for name, weights in published.items() if weights})
+    candidates = make_candidates(options, num_classes, track)
+    for candidate in candidates:
+        if isinstance(candidate, ScratchCandidate):  # a head has but one layer to train
+            candidate.check_memory(len(listing.samples), num_classes)
+    candidates = within_time(candidates, options, draft)
+    draft.note("weights", {c.network: c.weights._asdict() for c in candidates if c.weights})
     prepared = time.monotonic()
     gathered = gather(listing, [c.job() for c in candidates], threads=options.thread_count, track=track)
     collected = time.monotonic()
@@ -125,7 +129,7 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
         Tried(
             network=c.network, transfer=c.transfer, resolution=c.preprocessing.resolution, how_chosen=f.how_chosen,
             choice_top1=score[0], choice_nll=score[1], cost=c.cost(task.num_classes), history=f.history,
-            seconds=f.seconds, chosen=i == best,
+            seconds=f.seconds, chosen=i == best, weights=c.weights,
         )
         for i, (c, f, score) in enumerate(zip(candidates, fitted, scores, strict=True))
     )  # fmt: skip
@@ -133,7 +137,12 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
         listing=listing,
         roles=roles,
         skipped=gathered.skipped,
-        notes=(*say(listing, roles, gathered), *say_resolution(candidates, options)),
+        notes=(
+            *say(listing, roles, gathered),
+            *say_resolution(candidates, options),
+            *say_unchecked(candidates),
+            *(n for f in fitted for n in f.notes),
+        ),
         measured=tuple(s for s in roles.samples if s.split == roles.measured),
         labels=task.labels[measured],
         probs=probs,
@@ -184,6 +193,7 @@ def _save(draft: Draft, outcome: Outcome, chosen: tuple[Candidate, Fitted], opti
         trained_on=ImageSet.of(samples[fitted.fitted_on]),
         chosen_on=ImageSet.of(samples[chose]),
         convwise=__version__,
+        weights=candidate.weights._asdict() if candidate.weights else None,
     )
     folder = draft.folder / "classifier"
     if folder.exists():  # an interrupted attempt

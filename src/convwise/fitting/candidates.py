@@ -62,21 +62,20 @@ def _within(
 ) -> list[Candidate]:
     """The candidates whose costs are within the limits."""
     kept: list[Candidate] = []
-    nearest = ""
+    error = ""
     for candidate, cost in zip(candidates, costs, strict=True):
-        excess = [
-            f"{UNITS[name].format(cost[name])} (--{name} {limit:g})"
-            for name, limit in limits.items()
-            if limit and cost[name] > limit
-        ]
-        if not excess:
+        over = [name for name, limit in limits.items() if limit and cost[name] > limit]
+        if not over:
             kept.append(candidate)
-        else:
-            nearest = f"{candidate.network} at {candidate.preprocessing.resolution} px needs {', '.join(excess)}"
-    if not kept:
-        raise BudgetError(
-            f"no candidate fits the budget: {nearest}; raise it, lower --resolution, or name other networks"
+            continue
+        excess = ", ".join(f"{UNITS[name].format(cost[name])} (--{name} {limits[name]:g})" for name in over)
+        lower = "" if "max-mb" in over else " lower --resolution,"  # which changes no weights
+        error = (
+            f"{candidate.network} at {candidate.preprocessing.resolution} px needs {excess}; raise it,{lower} or name "
+            "other networks"
         )
+    if not kept:
+        raise BudgetError(f"no candidate fits the budget: {error}")
     return kept
 
 

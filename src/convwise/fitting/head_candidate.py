@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .. import networks
 from ..cost import Totals
 from ..errors import DataError, GateError
+from ..machine import has_memory, too_little_memory
 from ..metrics import softmax, wilson
 from ..progress import Track
 from ..runtime.body import Body, find_body, prepare_body
@@ -17,8 +18,9 @@ from ..runtime.gather import Job, features_job
 from ..runtime.session import TOLERANCE, FrozenNetwork
 from ..transfer.design import Design
 from ..transfer.head import choose_l2, fit_head
+from ..weights import Used, serialise
 from .options import Options
-from .task import Fitted, Floats, Step, Task, serialise, sketched_cost
+from .task import Fitted, Floats, Step, Task, sketched_cost
 
 
 class HeadCandidate:
@@ -39,13 +41,31 @@ class HeadCandidate:
     def prepare(self, track: Track) -> None:
         """Load the weights and make the body where the cache does not have it."""
         if self._body is None:
+            self._check_memory()
             self._body = prepare_body(self.published, self.preprocessing, offline=self._offline, track=track)
+
+    def _check_memory(self) -> None:
+        """Refuse a resolution at which this machine cannot run the network: its graph is held to torch on two images.
+
+        Raises:
+            MachineError: it has not the memory.
+        """
+        report = sketched_cost(self.network, 2, self.published.arguments, self.preprocessing)
+        needed = 2 * report.peak_activation_bytes + 4 * report.weight_bytes
+        if not has_memory(needed):
+            what = f"{self.network} at {self.preprocessing.resolution} px"
+            raise too_little_memory(what, needed, "lower --resolution")
 
     @property
     def body(self) -> Body:
         """The network without its last layer."""
         assert self._body is not None, "prepare() comes first"
         return self._body
+
+    @property
+    def weights(self) -> Used:
+        """The weights, and the file that they were read from."""
+        return self.published.used(self.body.file_sha256)
 
     def frozen(self) -> FrozenNetwork:
         """The body."""
@@ -58,7 +78,7 @@ class HeadCandidate:
     def cost(self, num_classes: int) -> Totals:
         """The body and a linear layer of (width + 1) x K; counted without weights while they are not here."""
         if self._body is None:
-            return sketched_cost(self.network, num_classes, self.published.arguments, self.preprocessing)
+            return sketched_cost(self.network, num_classes, self.published.arguments, self.preprocessing).totals
         params = self.body.params + (self.body.width + 1) * num_classes
         return Totals(params, self.body.macs + self.body.width * num_classes, 4 * params)
 
@@ -105,7 +125,7 @@ class HeadCandidate:
         state = self.body.weights() | {f"{last}.weight": weight, f"{last}.bias": bias}
         graph = with_head(self.body.graph, weight, bias)
         self._hold_to_layer(graph, weight, bias)
-        return serialise(state), graph
+        return serialise(state, self.network, self.published.arguments), graph
 
     def _hold_to_layer(self, graph: bytes, weight: Floats, bias: Floats) -> None:
         """Run the graph that users get beside the layer that was measured.

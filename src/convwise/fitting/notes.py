@@ -23,6 +23,16 @@ def say_resolution(candidates: Iterable[Candidate], options: Options) -> tuple[s
     return tuple(notes)
 
 
+def say_unchecked(candidates: Iterable[Candidate]) -> tuple[str, ...]:
+    """Say whose published weights could not be held to a hash."""
+    return tuple(
+        f"the weights of {c.network} are unchecked: no hash is published for their file, which was put there by hand, "
+        f"so that nothing but its name says that it holds {c.weights.id}"
+        for c in candidates
+        if c.weights and not c.weights.checked
+    )
+
+
 def say(listing: Listing, roles: Roles, gathered: Gathered) -> tuple[str, ...]:
     """Give the sentences; none where all is well."""
     notes = []

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from .. import networks
@@ -22,7 +24,7 @@ class Options:
         network: the candidates, names in `convwise.networks`; the best of them is chosen.
         transfer: "head" trains a softmax layer on frozen published features, "none" trains from scratch; None takes
             "head" where there are published weights.
-        weights: id of the published weights, for one network; None takes each network's default.
+        weights: published weights for one network, by their id or as their file; None takes each network's default.
         offline: load no weights from the web; CONVWISE_OFFLINE=1 says the same.
         resolution: side of the input in pixels; None takes each network's own.
         epochs: of training from scratch; None takes the recipe's.
@@ -56,6 +58,7 @@ class Options:
 
         Raises:
             UsageError: a name or a value that cannot be used, or an option that would have no effect.
+            DataError: a file of weights that is absent, or holds others than published ones of the network.
         """
         for name in self.network:
             networks.describe(name)
@@ -84,9 +87,16 @@ class Options:
                         f"transfer 'head' needs published weights, and {name} has none; use transfer 'none' for it"
                     )
         if self.weights is not None:
-            if len(self.network) > 1 or self.transfer == "none":
-                raise UsageError("weights are for one network with transfer 'head'; leave them or the others out")
-            self.published(self.network[0])
+            if self.transfer == "none":
+                raise UsageError(
+                    "weights have no effect with transfer 'none', which trains from scratch; leave one of the two out"
+                )
+            if len(self.network) > 1:
+                raise UsageError(
+                    f"weights are for one network, got {len(self.network)}: {', '.join(self.network)}; "
+                    "leave weights out, or name one network"
+                )
+            self.published(self.network[0])  # says so where there are none
         if self.offline and all(self.transfer_of(name) == "none" for name in self.network):
             raise UsageError("offline has no effect: no candidate needs published weights; leave it out")
         if not any(self.transfer_of(name) == "none" for name in self.network):
@@ -101,7 +111,15 @@ class Options:
         """The published weights that a candidate with transfer "head" stands on."""
         if self.weights is None:
             return published_weights.published(network)
-        return published_weights.find(network, self.weights)
+        return self._named
+
+    @cached_property
+    def _named(self) -> published_weights.Published:
+        """What `weights` names; a file is hashed once."""
+        network, weights = self.network[0], str(self.weights)
+        if published_weights.is_file(network, weights):
+            return published_weights.given(network, Path(weights))
+        return published_weights.find(network, weights)
 
     def transfer_of(self, network: str) -> str:
         """How a candidate is trained."""

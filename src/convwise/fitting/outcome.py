@@ -11,6 +11,7 @@ from ..data.roles import Roles
 from ..data.samples import Listing, Sample
 from ..metrics import Interval, Summary
 from ..runtime.latency import Latency
+from ..weights import Used
 from .options import Options
 from .task import Step
 
@@ -28,6 +29,7 @@ class Tried(NamedTuple):
     history: tuple[Step, ...]
     seconds: float
     chosen: bool
+    weights: Used | None
 
 
 @dataclass(frozen=True, kw_only=True)

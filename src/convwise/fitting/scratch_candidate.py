@@ -1,28 +1,36 @@
 """A network trained from random weights."""
 
+import math
 import time
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import networks
-from ..cost import Totals
+from ..cost import Totals, sketch
 from ..data.preprocessing import Preprocessing
-from ..errors import DataError
+from ..errors import DataError, UsageError
+from ..machine import has_memory, too_little_memory
 from ..metrics import softmax
 from ..progress import Track
 from ..runtime.gather import Job, pixels_job
 from ..runtime.session import FrozenNetwork
+from ..weights import serialise
 from .options import Options
-from .task import Fitted, Floats, Mask, Step, Task, serialise, sketched_cost
+from .task import Fitted, Floats, Mask, Step, Task, sketched_cost
+
+if TYPE_CHECKING:
+    from ..training.loop import Recipe, Trained
 
 
 class ScratchCandidate:
     """A network trained from random weights."""
 
     transfer = "none"
+    weights = None
 
     def __init__(self, network: str, options: Options) -> None:
         entry = networks.describe(network)
@@ -41,7 +49,50 @@ class ScratchCandidate:
 
     def cost(self, num_classes: int) -> Totals:
         """Counted on the network itself."""
-        return sketched_cost(self.network, num_classes, self.arguments, self.preprocessing)
+        return sketched_cost(self.network, num_classes, self.arguments, self.preprocessing).totals
+
+    def check_memory(self, images: int, num_classes: int) -> None:
+        """Refuse a training that this machine has no memory for.
+
+        Args:
+            images: of the data.
+            num_classes: of the data.
+
+        Raises:
+            MachineError: it has not.
+        """
+        size, needed = self.preprocessing.resolution, self._memory(self.preprocessing.resolution, images, num_classes)
+        if has_memory(needed):
+            return
+        fitting = next((s for s in self._smaller() if has_memory(self._memory(s, images, num_classes))), None)
+        raise too_little_memory(
+            f"training {self.network} at {size} px", needed,
+            f"--resolution {fitting} would fit" if fitting else "take another network",
+        )  # fmt: skip
+
+    def _memory(self, size: int, images: int, num_classes: int) -> int:
+        """Bytes that training takes at a resolution, about."""
+        from ..training.loop import Recipe
+        from ..training.saved import bytes_per_image
+
+        arguments = networks.fitted_to(self.network, size)
+        with sketch():
+            network = networks.create(self.network, num_classes, arguments)
+        pixels = replace(self.preprocessing, resolution=size).shape
+        weights = sum(4 * p.numel() for p in network.parameters())
+        step = bytes_per_image(network, networks.input_shape(self.network, arguments, size))
+        # pixels as gathered and as torch has them; gradients, momentum and the best epoch's weights beside the weights
+        return 2 * images * math.prod(pixels) + 4 * weights + min(images, Recipe.batch) * step
+
+    def _smaller(self) -> Iterator[int]:
+        """Halves of the resolution, down to the smallest that the network takes."""
+        size = self.preprocessing.resolution
+        while (size := size // 2) > 0:
+            try:
+                networks.input_shape(self.network, networks.fitted_to(self.network, size), size)
+            except UsageError:
+                return
+            yield size
 
     def prepare(self, track: Track) -> None:
         """Nothing is needed."""
@@ -98,9 +149,20 @@ class ScratchCandidate:
             preprocessing=preprocessing,
             probs=lambda measured: _run(session, measured),
             fitted_on=learn,
-            artefacts=lambda: (serialise(state), graph),
+            artefacts=lambda: (serialise(state, self.network, self.arguments), graph),
             seconds=time.monotonic() - start,
+            notes=tuple(f"{self.network}: {note}" for note in _told(trained, recipe)),
         )
+
+
+def _told(trained: "Trained", recipe: "Recipe") -> tuple[str, ...]:
+    """Why training ended before its last epoch, where it did."""
+    run = len(trained.history)
+    if run == recipe.epochs:
+        return ()
+    diverged = not math.isfinite(trained.history[-1].train_nll)
+    why = "the loss is no number" if diverged else f"the time limit of {recipe.time_limit:g} s is over"
+    return (f"training stopped after {run} of {recipe.epochs} epochs: {why}",)
 
 
 def pixel_statistics(pixels: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import safetensors.numpy
 from numpy.typing import NDArray
 
 from .. import networks
-from ..cost import Totals, analyze, sketch
+from ..cost import CostReport, Totals, analyze, sketch
 from ..data.preprocessing import Preprocessing
 from ..metrics import Interval
 from ..progress import Track
 from ..runtime.gather import Job
 from ..runtime.session import FrozenNetwork
+from ..weights import Used
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -71,6 +71,7 @@ class Fitted:
         fitted_on: which samples the weights have seen.
         artefacts: makes the state dict (safetensors) and the graph (ONNX), serialised.
         seconds: it took.
+        notes: what else a user should know of it.
     """
 
     choice_probs: Floats
@@ -83,6 +84,7 @@ class Fitted:
     fitted_on: Mask
     artefacts: Callable[[], tuple[bytes, bytes]]
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 class Candidate(Protocol):
@@ -91,6 +93,11 @@ class Candidate(Protocol):
     network: str
     transfer: str
     preprocessing: Preprocessing
+
+    @property
+    def weights(self) -> Used | None:
+        """The published weights that it stands on; known after `prepare`."""
+        ...
 
     def job(self) -> Job:
         """What is wanted of every image."""
@@ -115,15 +122,9 @@ class Candidate(Protocol):
 
 def sketched_cost(
     network: str, num_classes: int, arguments: Mapping[str, object], preprocessing: Preprocessing
-) -> Totals:
+) -> CostReport:
     """What a network costs, counted without weights."""
     with sketch():
         module = networks.create(network, num_classes, arguments)
     height, width, channels = preprocessing.shape
-    return analyze(module, (channels, height, width)).totals
-
-
-def serialise(state: Mapping[str, NDArray[Any]]) -> bytes:
-    """Serialise a state dict; safetensors writes memory as it lies, so every array is made contiguous first."""
-    blob: bytes = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in state.items()})
-    return blob
+    return analyze(module, (channels, height, width))

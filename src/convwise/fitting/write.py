@@ -17,6 +17,7 @@ from .. import __version__, report
 from ..data.decoding import UnreadableImageError, read, thumbnail
 from ..data.text import write_csv
 from ..runtime.session import cpu_name
+from .options import Options
 from .outcome import Outcome
 
 MISTAKES, THUMBNAIL = 24, 160  # how many the page shows, pixels
@@ -138,7 +139,7 @@ def _page(outcome: Outcome, out: Path, command: str) -> report.Report:
         candidates=tuple(
             report.Candidate(
                 t.network, _transfer_words(t.transfer), t.resolution, t.how_chosen, t.choice_top1, t.cost.macs,
-                t.cost.params, t.chosen, t.seconds,
+                t.cost.params, t.chosen, t.seconds, report.Weights(*t.weights) if t.weights else None,
             )
             for t in outcome.tried
         ),
@@ -151,7 +152,17 @@ def _page(outcome: Outcome, out: Path, command: str) -> report.Report:
         skipped=tuple(report.Skipped(path, reason) for path, reason in outcome.skipped.items()),
         ignored=outcome.listing.ignored,
         notes=outcome.notes,
+        timed=_timed(outcome.options),
     )  # fmt: skip
+
+
+def _timed(options: Options) -> tuple[str, ...]:
+    """What depends on how fast the machine was."""
+    said = {
+        "the epoch at which training stops (time-limit)": options.time_limit,
+        "which candidates fit the budget (max-ms)": options.max_ms,
+    }
+    return tuple(words for words, limit in said.items() if limit is not None)
 
 
 def _cross_validation(outcome: Outcome) -> report.CrossValidation | None:

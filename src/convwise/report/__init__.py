@@ -11,6 +11,7 @@ from .page import (
     Report,
     Skipped,
     Split,
+    Weights,
     render,
     write,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "Report",
     "Skipped",
     "Split",
+    "Weights",
     "render",
     "write",
 ]

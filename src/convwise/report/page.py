@@ -35,6 +35,16 @@ class Skipped(NamedTuple):
     reason: str
 
 
+class Weights(NamedTuple):
+    """Published weights that a candidate stands on, and the SHA-256 of their file, checked against a stated one."""
+
+    id: str
+    source: str
+    licence: str
+    sha256: str
+    checked: bool
+
+
 class Candidate(NamedTuple):
     """A classifier that was tried in `seconds`; the choice looked at `choice_top1` (None: not measured)."""
 
@@ -47,6 +57,7 @@ class Candidate(NamedTuple):
     params: int
     chosen: bool
     seconds: float
+    weights: Weights | None = None
 
 
 class Measured(NamedTuple):
@@ -119,7 +130,10 @@ class Confused(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """All that the page tells. `created` is an ISO date; `seconds` is the whole run; rows of `confusion` are true."""
+    """All that the page tells. `created` is an ISO date; `seconds` is the whole run; rows of `confusion` are true.
+
+    `timed` is what measured time had a say in, in words.
+    """
 
     title: str
     command: str
@@ -141,6 +155,7 @@ class Report:
     skipped: tuple[Skipped, ...] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    timed: tuple[str, ...] = ()
 
 
 def render(report: Report) -> str:

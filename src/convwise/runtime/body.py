@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from .. import __version__, weights
 from ..data.preprocessing import Preprocessing
-from ..places import cache_dir
+from ..places import cache_dir, disk_errors
 from ..progress import Track, silent
-from .cache import disk_errors, key_of, temporary, touch
+from ..weights.build import load_with_hash
+from .cache import key_of, temporary, touch
 from .session import FrozenNetwork
 
 EMITTER = 1  # raise it when emit.py or graph.py would write another graph for the same network
@@ -34,6 +35,7 @@ class Body:
         graph: ONNX, serialised.
         state: the weights by our names, without the last layer, as safetensors.
         graph_sha256, state_sha256: of the two.
+        file_sha256: of the file that the weights were read from.
         last_layer: name of `head[-1]` in the state dict, such as "head.3".
         feature_map: name of the last cut before `features`; both are the graph's outputs.
         width: of `features`.
@@ -44,6 +46,7 @@ class Body:
     state: bytes = field(repr=False)
     graph_sha256: str
     state_sha256: str
+    file_sha256: str
     last_layer: str
     feature_map: str
     width: int
@@ -147,14 +150,15 @@ def _make(published: weights.Published, preprocessing: Preprocessing, *, offline
     from .graph import export_graph
 
     network = networks.create(published.network, published.num_classes, published.arguments)
-    network.load_state_dict(weights.load(published, offline=offline, track=track))
+    loaded = load_with_hash(published, offline=offline, track=track)
+    network.load_state_dict(loaded.state)
     network.eval()
     feature_map = networks.cuts(network)[-2]
     graph = export_graph(network, preprocessing, [feature_map, "features"]).SerializeToString(deterministic=True)
     last = networks.parts(network)[-1][1]
     last_layer = next(name for name, module in network.named_modules() if module is last)
     tensors = {
-        name: np.ascontiguousarray(tensor.numpy())  # safetensors writes memory as it lies
+        name: np.asarray(tensor.numpy(), order="C")  # safetensors writes memory as it lies
         for name, tensor in network.state_dict().items()
         if not name.startswith(f"{last_layer}.")
     }
@@ -166,6 +170,7 @@ def _make(published: weights.Published, preprocessing: Preprocessing, *, offline
         state=state,
         graph_sha256=_sha256(graph),
         state_sha256=_sha256(state),
+        file_sha256=loaded.sha256,
         last_layer=last_layer,
         feature_map=feature_map,
         width=width,

@@ -35,6 +35,12 @@ def cache_limit() -> int:
     return int(limit * 1e9)
 
 
+def free_disk() -> int:
+    """Bytes that are free where the cache is, or will be."""
+    folder = cache_dir().absolute()
+    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.is_dir())).free
+
+
 def key_of(record: dict[str, Any]) -> str:
     """SHA-256 (hex) of a record of plain values."""
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
@@ -42,23 +48,6 @@ def key_of(record: dict[str, Any]) -> str:
 
 STALE_SECONDS = 3600  # a file that is being written is younger
 INDEX = "index-1.sqlite"  # another table, another number
-
-
-@contextmanager
-def disk_errors(what: str) -> Iterator[None]:
-    """Turn a failing disk into the error that says what is kept.
-
-    Raises:
-        MachineError: any OSError inside.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise MachineError(
-            f"{what} could not be written in {str(cache_dir())!r}: {error.strerror or error}; what was finished is "
-            "kept. "
-            "Free some space (`convwise cache --clear`), or set CONVWISE_CACHE to another disk, and repeat the command"
-        ) from error
 
 
 def write_aside(path: Path, data: bytes) -> None:

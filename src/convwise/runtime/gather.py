@@ -19,9 +19,11 @@ from ..data.preprocessing import Preprocessing
 from ..data.samples import Listing, Sample
 from ..data.threads import map_in_order
 from ..errors import DataError, MachineError, MissingExtraError
+from ..machine import in_bytes
 from ..progress import Track, silent
 from .cache import key_of, make_room
 from .index import FileIndex, Stamp, Verdict, stamp
+from .room import check_room, names
 from .rows import FLUSH_SECONDS, Rows
 from .session import FrozenNetwork
 
@@ -116,9 +118,12 @@ def gather(listing: Listing, jobs: Sequence[Job], *, threads: int, track: Track 
     """Read every file whose rows or verdict are not known, and collect the rows of all.
 
     Raises:
-        MachineError: the disk gave out; rows written before stay.
+        UsageError: the rows are more than the cache may take.
+        MachineError: they are more than the disk or the memory can take; or the disk gave out, and rows written before
+            stay.
     """
     make_room([job.rows.folder for job in jobs])
+    check_room(jobs, len(listing.samples), threads)
     files_read, rows = 0, []
     with FileIndex() as index:
         verdicts, missing = _known(listing, jobs, index)
@@ -228,5 +233,4 @@ def _what(jobs: Sequence[Job], n: int) -> str:
     """What the pass does, with the size of what it will put on disk."""
     if not jobs:
         return "reading"
-    size = n * sum(job.rows.row_bytes for job in jobs) / 1e6
-    return f"{' and '.join(job.name for job in jobs)} ({size:.1f} MB to cache)"
+    return f"{names(jobs)} ({in_bytes(n * sum(job.rows.row_bytes for job in jobs))} to cache)"

@@ -8,8 +8,8 @@ from typing import NamedTuple, Self, TypeVar
 
 from ..data.decoding import rule
 from ..errors import MachineError
-from ..places import cache_dir
-from .cache import INDEX, disk_errors
+from ..places import cache_dir, disk_errors
+from .cache import INDEX
 
 T = TypeVar("T")
 

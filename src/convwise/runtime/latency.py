@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..machine import has_memory, too_little_memory
 from .session import FrozenNetwork, cpu_name
 
 if TYPE_CHECKING:
     import onnx
+
+    from ..cost import CostReport
 
 
 class Latency(NamedTuple):
@@ -23,6 +26,23 @@ class Latency(NamedTuple):
     threads: int
     device: str
     warm_up: int = 3  # calls before the `n`, not counted
+
+
+def check_measurable(report: "CostReport", what: str) -> None:
+    """Refuse a measurement by stage that this machine has no memory for, before a graph is made.
+
+    The graph with all its cuts is held to torch on two images, and its weights are in both, in its bytes and in a copy.
+
+    Args:
+        report: the network's costs.
+        what: would be measured, for people.
+
+    Raises:
+        MachineError: it has not.
+    """
+    needed = 2 * (report.activation_bytes + report.peak_activation_bytes) + 4 * report.weight_bytes
+    if not has_memory(needed):
+        raise too_little_memory(f"measuring {what}", needed, "lower --resolution, or leave --measure out")
 
 
 def measure_latency(network: FrozenNetwork, pixels: NDArray[np.uint8], *, n: int = 20, warm_up: int = 3) -> Latency:

@@ -4,6 +4,7 @@ An entry holds one kind of row (the features of one graph at one cut, say). Rows
 aside and renamed: a kill or a second writer can lose or repeat work, never damage it.
 """
 
+import math
 import time
 import uuid
 from contextlib import suppress
@@ -13,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..places import cache_dir
-from .cache import aside, disk_errors, touch
+from ..places import cache_dir, disk_errors
+from .cache import aside, touch
 
 FLUSH_ROWS, FLUSH_SECONDS = 256, 2.0  # a kill repeats at most this much
 Array = NDArray[Any]
@@ -43,7 +44,7 @@ class Rows:
     @property
     def row_bytes(self) -> int:
         """Bytes of one row."""
-        return int(np.prod(self.shape)) * self.dtype.itemsize
+        return math.prod(self.shape) * self.dtype.itemsize
 
     def __contains__(self, content: bytes) -> bool:
         return content in self._place or content in self._waiting

@@ -110,10 +110,10 @@ def _train(
     best: dict[str, Tensor] = {}
     best_probs = np.empty(0, np.float32)
     start = time.monotonic()
-    for epoch in track(range(recipe.epochs), recipe.epochs, "epochs"):
+    for epoch in track(range(recipe.epochs), recipe.epochs, "epochs at most" if recipe.time_limit else "epochs"):
         torch.manual_seed(recipe.seed * 1_000_003 + epoch + 1)  # order and dropout follow from seed and epoch alone
         train_nll = train_epoch(network, batches(fit, recipe.batch, normalise), optimizer, schedule)
-        probs = predict(network, choose, normalise)
+        probs = predict(network, choose, normalise, recipe.batch)
         nll, top1 = _score(probs, choose.labels)
         if math.isfinite(nll) and (not best or nll < min(row.choice_nll for row in history)):
             best = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -164,8 +164,8 @@ def batch_sizes(n: int, size: int) -> list[int]:
 
 
 @torch.no_grad()
-def predict(network: nn.Module, images: Images, normalise: Callable[[Tensor], Tensor], size: int = 256) -> Tensor:
-    """Probabilities (n, K) in evaluation mode."""
+def predict(network: nn.Module, images: Images, normalise: Callable[[Tensor], Tensor], size: int) -> Tensor:
+    """Probabilities (n, K) in evaluation mode, `size` images at once."""
     network.eval()
     return torch.cat([network(normalise(pixels)).softmax(dim=1) for pixels in images.pixels.split(size)])
 

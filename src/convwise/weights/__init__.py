@@ -4,7 +4,11 @@ Importing this package, and asking what there is, does not import torch.
 """
 
 from .build import load, network, to_theirs
-from .published import Published
-from .table import all_published, find, published
+from .own import serialise
+from .published import Published, Used
+from .table import all_published, find, given, is_file, published
 
-__all__ = ["Published", "all_published", "find", "load", "network", "published", "to_theirs"]
+__all__ = [
+    "Published", "Used", "all_published", "find", "given", "is_file", "load", "network", "published", "serialise",
+    "to_theirs",
+]  # fmt: skip

@@ -1,6 +1,7 @@
 """Networks with weights: published ones by id, or those of a local file."""
 
 import logging
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -12,18 +13,17 @@ from ..progress import Track, silent
 from . import local
 from .filling import blank, classes_of, fill
 from .published import Published
-from .table import find, naming, published, without_weights
-from .tensors import read
+from .table import find, is_file, naming, published, without_weights
+from .tensors import Loaded, read
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 log = logging.getLogger("convwise")
-SUFFIXES = (".bin", ".pt", ".pth", ".safetensors", ".th")
 
 
 def network(
-    name: str, num_classes: int | None = None, weights: bool | str | Path | None = None, *,
+    name: str, num_classes: int | None = None, weights: bool | str | os.PathLike[str] | None = None, *,
     arguments: Mapping[str, object] | None = None, offline: bool = False, track: Track = silent,
 ) -> "nn.Module":  # fmt: skip
     """Build a network, with weights or without.
@@ -54,13 +54,16 @@ def network(
     """
     if weights is None or weights is False:
         return networks.create(name, num_classes, arguments)
+    given = networks.checked_arguments(name, arguments)
+    if num_classes is not None:
+        networks.check_classes(num_classes)
     source = _source(name, weights)
     if isinstance(source, Published):
-        needed = source.merge(arguments or {})
-        built = fill(name, needed, _load(source, needed, offline=offline, track=track), str(source))
+        needed = source.merge(given)
+        built = fill(name, needed, _load(source, needed, offline=offline, track=track).state, str(source))
     else:
-        state, needed = local.match(source, name, arguments or {})
-        built = fill(name, needed, state, f"the weights in {source}")
+        state, needed = local.match(source, name, given)
+        built = fill(name, needed, state, f"the weights in {str(source)!r}")
     found = classes_of(built)
     if num_classes is not None and num_classes != found:
         networks.replace_head(built, num_classes)
@@ -82,6 +85,11 @@ def load(weights: Published, *, offline: bool = False, track: Track = silent) ->
         DataError: the file is absent, or is not the one that was published.
         MachineError: network or disk gave out.
     """
+    return load_with_hash(weights, offline=offline, track=track).state
+
+
+def load_with_hash(weights: Published, *, offline: bool = False, track: Track = silent) -> Loaded:
+    """The same, with the SHA-256 of the file that was read."""
     return _load(weights, weights.arguments, offline=offline, track=track)
 
 
@@ -101,20 +109,24 @@ def to_theirs(weights: Published, state: "Mapping[str, Tensor]") -> "dict[str, T
     return naming(weights.publisher, weights.network).to_theirs(state, names, what)
 
 
-def _load(weights: Published, arguments: Mapping[str, object], *, offline: bool, track: Track) -> "dict[str, Tensor]":
+def _load(weights: Published, arguments: Mapping[str, object], *, offline: bool, track: Track) -> Loaded:
     path = weights.locate(offline=offline, track=track)
-    state = read(path, partial(weights.check, path)).state
+    loaded = read(path, partial(weights.check, path))
     names = blank(weights.network, arguments).state_dict()
-    return naming(weights.publisher, weights.network).to_ours(state, names, str(weights))
+    state = naming(weights.publisher, weights.network).to_ours(loaded.state, names, str(weights))
+    return loaded._replace(state=state)
 
 
-def _source(name: str, weights: bool | str | Path) -> Published | Path:
+def _source(name: str, weights: object) -> Published | Path:
     """What a caller means by `weights`."""
-    if isinstance(weights, Path):
-        return weights
+    if isinstance(weights, os.PathLike):
+        return Path(weights)
     if isinstance(weights, str):
-        is_file = weights.endswith(SUFFIXES) or Path(weights).is_file()
-        return Path(weights) if is_file else find(name, weights)
+        return Path(weights) if is_file(name, weights) else find(name, weights)
+    if weights is not True:
+        raise UsageError(
+            f"weights of {name} must be True, an id, the path of a file, or None for none, got {weights!r}"
+        )
     default = published(name)
     if default is None:
         raise UsageError(f"{without_weights(name)}; leave weights out, or give a file")

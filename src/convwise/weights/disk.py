@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ..errors import MachineError
+from ..places import disk_errors
 
 
 def size(path: Path) -> int:
@@ -19,7 +19,7 @@ def locked(target: Path) -> Iterator[None]:
     """Let one process at a time load the file `target`."""
     lock_file = target.with_name(f"{target.name}.lock")
     lock = FileLock(lock_file)
-    with disk_errors(target):
+    with disk_errors(target.name):
         lock.acquire()
     try:
         yield
@@ -27,19 +27,3 @@ def locked(target: Path) -> Iterator[None]:
         with suppress(OSError):  # Windows deletes no open file; an empty one may stay
             lock_file.unlink()  # whoever waits for it finds out: filelock takes no lock on a deleted file
         lock.release()
-
-
-@contextmanager
-def disk_errors(target: Path) -> Iterator[None]:
-    """Turn a failing disk into the error that says what is kept.
-
-    Raises:
-        MachineError: any OSError inside.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise MachineError(
-            f"{target} could not be written: {error.strerror or error}; what was loaded is kept. Free some space, or "
-            "set CONVWISE_CACHE to another disk, and repeat the command"
-        ) from error

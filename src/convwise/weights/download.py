@@ -12,8 +12,9 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, build_opener
 
 from ..errors import DataError, MachineError
+from ..places import disk_errors
 from ..progress import Track, silent
-from .disk import disk_errors, locked, size
+from .disk import locked, size
 from .redirects import Redirects, sha256_in
 from .store import digest_note
 
@@ -39,7 +40,7 @@ def download(url: str, target: Path, sha256: str = "", *, track: Track = silent)
         DataError: the server does not have the file, or has another one, or nothing tells which one is right.
         MachineError: network or disk gave out.
     """
-    with disk_errors(target):
+    with disk_errors(target.name):
         target.parent.mkdir(parents=True, exist_ok=True)
     with locked(target):
         if not target.exists():
@@ -90,7 +91,7 @@ class _Transfer:
                 f"{expected}; it was deleted. Something in between may have answered in the server's place; try "
                 f"another network, or put the right file at {self.target}"
             )
-        with disk_errors(self.target):
+        with disk_errors(self.target.name):
             if not self.sha256:
                 self._note(expected)  # first: a file without its note would count as put there by hand
             self.part.replace(self.target)
@@ -147,11 +148,11 @@ class _Transfer:
         """Write a response behind the first `have` bytes; give the digest of all."""
         missing = response.length or 0  # 0 where the server does not say
         whole = f", {(have + missing) / 1e6:.1f} MB" if missing else ""
-        with disk_errors(self.target):
+        with disk_errors(self.target.name):
             digest = _digest(self.part, have)
             file = self.part.open("r+b" if have else "wb")
         with file:
-            with disk_errors(self.target):
+            with disk_errors(self.target.name):
                 file.seek(have)
                 file.truncate()
             steps = _copy(response, file, digest, self.target)
@@ -177,12 +178,12 @@ class _Transfer:
 def _copy(response: HTTPResponse, file: IO[bytes], digest: Any, target: Path) -> Iterator[None]:
     """Write the body chunk by chunk."""
     while chunk := response.read(CHUNK):
-        with disk_errors(target):
+        with disk_errors(target.name):
             file.write(chunk)
             file.flush()  # here, so that closing has nothing left to fail at
         digest.update(chunk)
         yield
-    with disk_errors(target):
+    with disk_errors(target.name):
         os.fsync(file.fileno())
 
 

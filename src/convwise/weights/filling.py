@@ -1,10 +1,11 @@
 """Tensors under our names -> a network that has them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .. import networks
 from ..errors import DataError, UsageError
+from .naming import few
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -16,6 +17,11 @@ def blank(name: str, arguments: Mapping[str, object], num_classes: int | None = 
 
     with torch.device("meta"):
         return networks.create(name, num_classes, arguments)
+
+
+def sized(name: str, arguments: Mapping[str, object], state: "Mapping[str, Tensor]") -> "nn.Module":
+    """The same, for as many classes as a state dict has."""
+    return blank(name, arguments, classes_of(blank(name, arguments), state))
 
 
 def classes_of(network: "nn.Module", state: "Mapping[str, Tensor] | None" = None) -> int | None:
@@ -36,39 +42,42 @@ def fill(name: str, arguments: Mapping[str, object], state: "Mapping[str, Tensor
         UsageError: the state dict is of another number of input channels.
         DataError: a tensor has another shape.
     """
-    network = blank(name, arguments, classes_of(blank(name, arguments), state))
-    wanted = network.state_dict()
-    first = first_kernel(network)
-    own = {**state, first: _over_channels(state[first], wanted[first].shape[1], what)}
-    if wrong := other_shapes(own, wanted, wanted):
-        raise DataError(f"{what} do not fit {name}: {len(wrong)} tensors have another shape, first {wrong[0]}")
-    network.load_state_dict(own, assign=True)
+    network = sized(name, arguments, state)
+    if wrong := other_shapes(state, network):
+        raise DataError(f"{what} do not fit {name}: {few([f'{key} is {shape}' for key, shape in wrong.items()])}")
+    first = _first_kernel(network)
+    kernel = _over_channels(state[first], network.state_dict()[first].shape[1], what)
+    network.load_state_dict({**state, first: kernel}, assign=True)
     return network
 
 
-def first_kernel(network: "nn.Module") -> str:
+def other_shapes(state: "Mapping[str, Tensor]", network: "nn.Module") -> dict[str, str]:
+    """Tensors of another shape than the network's, and both shapes in words; the channels of an image may differ."""
+    first = _first_kernel(network)
+
+    def outline(name: str, tensor: "Tensor") -> "tuple[int, ...]":
+        return (*tensor.shape[:1], *tensor.shape[2:]) if name == first else tuple(tensor.shape)
+
+    def size(tensor: "Tensor") -> str:
+        return " x ".join(map(str, tensor.shape)) or "one number"
+
+    return {
+        name: f"{size(state[name])}, not {size(wanted)}"
+        for name, wanted in network.state_dict().items()
+        if outline(name, state[name]) != outline(name, wanted)
+    }
+
+
+def _first_kernel(network: "nn.Module") -> str:
     """Name of the kernel that sees the image."""
     from torch import nn
 
     return next(f"{name}.weight" for name, module in network.named_modules() if isinstance(module, nn.Conv2d))
 
 
-def other_shapes(state: "Mapping[str, Tensor]", wanted: "Mapping[str, Tensor]", names: Iterable[str]) -> list[str]:
-    """Those of the tensors `names` that have another shape than wanted, in words."""
-
-    def size(tensor: "Tensor") -> str:
-        return " x ".join(map(str, tensor.shape)) or "one number"
-
-    return [
-        f"{name}: {size(state[name])}, expected {size(wanted[name])}"
-        for name in names
-        if state[name].shape != wanted[name].shape
-    ]
-
-
 def _over_channels(kernel: "Tensor", channels: int, what: str) -> "Tensor":
     """(out, C, k, k) -> (out, channels, k, k)."""
-    if kernel.dim() != 4 or kernel.shape[1] == channels:
+    if kernel.shape[1] == channels:
         return kernel
     if channels != 1:
         allowed = "1" if kernel.shape[1] == 1 else f"{kernel.shape[1]} or 1"

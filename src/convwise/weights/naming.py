@@ -1,6 +1,6 @@
 """How the names of tensors in published files map onto ours, both ways: what all publishers have in common."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import DataError
@@ -83,14 +83,20 @@ def check_names(state: Mapping[str, object], names: Iterable[str], what: str) ->
         DataError: a name is missing or unknown.
     """
     if found := differences(state, names):
-        raise DataError(f"{what} do not fit: {found[0]}")
+        raise DataError(f"{what} do not fit: {'; '.join(found)}")
 
 
 def differences(state: Mapping[str, object], names: Iterable[str]) -> list[str]:
     """What is wrong with the names of tensors, in words; nothing where they are those that are wanted."""
     wanted = set(names)
     kinds = (("missing", wanted - state.keys()), ("unknown", state.keys() - wanted))
-    return [f"{len(keys)} names are {kind}, first {', '.join(sorted(keys)[:3])}" for kind, keys in kinds if keys]
+    return [f"{kind} {few(sorted(keys))}" for kind, keys in kinds if keys]
+
+
+def few(words: Collection[str]) -> str:
+    """The first three, and how many more there are."""
+    more = len(words) - 3
+    return ", ".join(list(words)[:3]) + (f" and {more} more" if more > 0 else "")
 
 
 def numbers(layers: Iterable[str]) -> dict[tuple[str, str], int]:

@@ -4,13 +4,13 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..data.preprocessing import Preprocessing
 from ..errors import DataError, UsageError
 from ..places import sha256_of
 from ..progress import Track, silent
-from .store import Hosted, Installed
+from .store import Given, Hosted, Installed
 
 log = logging.getLogger("convwise")
 
@@ -54,7 +54,7 @@ class Published:
     source: str
     licence: str
     terms: str
-    origin: Installed | Hosted
+    origin: Installed | Hosted | Given
     sha256: str
     preprocessing: Preprocessing
     top1: float
@@ -97,7 +97,7 @@ class Published:
             "licence": self.licence,
             "terms": self.terms,
             "file": self.origin.name,
-            "url": None if isinstance(self.origin, Installed) else self.origin.url,
+            "url": self.origin.url if isinstance(self.origin, Hosted) else None,
             "package": self.origin.distribution if isinstance(self.origin, Installed) else None,
             "sha256": self.sha256,
             "top1": self.top1,
@@ -124,9 +124,9 @@ class Published:
 
     def locate(self, *, offline: bool = False, track: Track = silent) -> Path:
         """The same without the check, for a caller that reads the file and checks what it has read."""
-        if isinstance(self.origin, Installed):
-            return self.origin.file(str(self))
-        return self.origin.file(str(self), self.sha256, offline=offline, track=track)
+        if isinstance(self.origin, Hosted):
+            return self.origin.file(str(self), self.sha256, offline=offline, track=track)
+        return self.origin.file(str(self))
 
     def check(self, path: Path, found: str) -> None:
         """Hold the SHA-256 of a file to the published one, or else to the one that the server stated at loading.
@@ -134,7 +134,7 @@ class Published:
         Raises:
             DataError: it is another.
         """
-        expected = self.sha256 or ("" if isinstance(self.origin, Installed) else self.origin.stated())
+        expected = self.expected()
         if not expected:
             log.warning(
                 "%s are used unchecked: no hash is published for %s, and convwise has not loaded it; to have it "
@@ -146,13 +146,40 @@ class Published:
                 f"{self.origin.repair(path)}"
             )
 
+    def expected(self) -> str:
+        """SHA-256 that the file is held to, or its first digits: the published one, or the server's; "" for none."""
+        return self.sha256 or (self.origin.stated() if isinstance(self.origin, Hosted) else "")
+
+    def used(self, sha256: str) -> "Used":
+        """What to note of the use of a file that has this SHA-256."""
+        checked = bool(self.expected()) and sha256.startswith(self.expected())
+        return Used(self.id, self.source, self.licence, sha256, checked)
+
     def fingerprint(self) -> str:
         """What tells the file from any other: its published hash, else that of the file on this machine; else "".
 
         For keys of what is made from the weights; nothing is loaded or checked for it.
         """
-        here = None if self.sha256 or isinstance(self.origin, Installed) else self.origin.path
+        here = self.origin.path if isinstance(self.origin, Hosted) and not self.sha256 else None
         return sha256_of(here) if here and here.is_file() else self.sha256
+
+
+class Used(NamedTuple):
+    """Published weights as something was made from them.
+
+    Attributes:
+        id: publisher and its own name for them.
+        source: where to read about them.
+        licence: SPDX identifier, as the publisher states it.
+        sha256: of the file, all digits.
+        checked: whether the file was held to a hash that its publisher or server states.
+    """
+
+    id: str
+    source: str
+    licence: str
+    sha256: str
+    checked: bool
 
 
 def merged(what: str, needed: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:

@@ -91,6 +91,31 @@ class Hosted(NamedTuple):
         return f"delete {path} and repeat the command"
 
 
+class Given(NamedTuple):
+    """A published file that the user has, wherever it lies."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return self.path.name
+
+    def file(self, what: str) -> Path:
+        """Where the file is.
+
+        Raises:
+            DataError: it is gone.
+        """
+        if not self.path.is_file():
+            raise DataError(f"{what} are missing: no file {str(self.path)!r}; give it again")
+        return self.path
+
+    def repair(self, path: Path) -> str:  # noqa: ARG002
+        """What to do about a damaged file."""
+        return "give the file as it was published"
+
+
 def digest_note(path: Path) -> Path:
     """Where the hash of a loaded file is kept for which none is published."""
     return path.with_name(f"{path.name}.sha256")

@@ -1,15 +1,18 @@
 """All published weights that convwise knows of, and how one of them is found."""
 
+import os
 from collections.abc import Mapping
-from importlib import import_module
-from inspect import signature
+from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 from .. import networks
-from ..errors import UsageError, one_of
+from ..errors import DataError, UsageError, one_of
+from ..places import sha256_of
 from . import pypi_files, timm_files, torchvision_files
 from .naming import Naming
 from .published import Published
+from .store import Given
 from .timm_names import TIMM
 from .torchvision_names import TORCHVISION
 
@@ -17,6 +20,7 @@ from .torchvision_names import TORCHVISION
 # the best documented, else timm's.
 PUBLISHED = (*pypi_files.PUBLISHED, *torchvision_files.PUBLISHED, *timm_files.PUBLISHED)
 OURS = "convwise"  # whose names need no change
+SUFFIXES = (".bin", ".pt", ".pth", ".safetensors", ".th")  # of files, there or not; no id ends so
 NAMINGS: dict[str, Mapping[str, Naming]] = {"pypi": pypi_files.PYPI, "torchvision": TORCHVISION, "timm": TIMM}
 
 
@@ -53,6 +57,36 @@ def find(network: str, id: str) -> Published:  # noqa: A002
     return by_id[id]
 
 
+def by_hash(sha256: str) -> Published | None:
+    """The weights whose file has this SHA-256; None where it is of no file, or of one whose hash is not published."""
+    return next((weights for weights in PUBLISHED if weights.sha256 and sha256.startswith(weights.sha256)), None)
+
+
+def is_file(network: str, weights: str) -> bool:
+    """Whether a caller who writes `weights` means a file rather than an id."""
+    known = any(row.id == weights for row in all_published(network))
+    return not known and (weights.endswith(SUFFIXES) or os.path.exists(weights))
+
+
+def given(network: str, path: Path) -> Published:
+    """The published weights of a network that a file holds, wherever it lies; their hash tells them.
+
+    Raises:
+        DataError: the file is absent, or holds others.
+    """
+    try:
+        found = by_hash(sha256 := sha256_of(path))
+    except OSError as error:
+        raise DataError(f"weights file {str(path)!r} cannot be read: {error.strerror or error}") from error
+    if found is None or found.network != network:
+        others = f"those of {found.network}, {found.id}" if found else f"no published ones (its sha256 is {sha256})"
+        raise DataError(
+            f"weights file {str(path)!r} must hold published weights of {network}, got {others}; only of published "
+            "ones is known what they expect of an image. Give their id or file, of docs/weights.md"
+        )
+    return replace(found, origin=Given(path))
+
+
 def without_weights(network: str) -> str:
     """Say that a network has no weights, and which variants of it have."""
     module = networks.describe(network).module
@@ -82,11 +116,15 @@ def publishers(network: str) -> list[str]:
     return [OURS, *(publisher for publisher in NAMINGS if forms(publisher, network))]
 
 
+def defaults(network: str) -> dict[str, object]:
+    """What the builder of a network takes where a caller says nothing."""
+    entry = networks.describe(network)
+    return {name: argument.default for name, argument in entry.arguments.items()} | dict(entry.fixed)
+
+
 def _own_forms(network: str) -> list[dict[str, object]]:
     """Every form that a network built by us may have, in what published weights of it need; the default first."""
-    entry, rows = networks.describe(network), all_published(network)
-    build = getattr(import_module(f"..networks.{entry.module}", __package__), entry.builder)
-    usual = {name: parameter.default for name, parameter in signature(build).parameters.items()} | dict(entry.fixed)
+    usual, rows = defaults(network), all_published(network)
     names = dict.fromkeys(name for row in rows for name in row.arguments)
     values = [dict.fromkeys([usual[name], *(row.arguments.get(name, usual[name]) for row in rows)]) for name in names]
     return [dict(zip(names, chosen, strict=True)) for chosen in product(*values)]
