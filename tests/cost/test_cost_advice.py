@@ -5,6 +5,7 @@ from torch import nn
 
 from convwise import networks
 from convwise.cost import Advice, CostReport, advise, analyze, sketch
+from convwise.cost.advice import rewrite
 
 SHAPE = (16, 12, 12)
 
@@ -33,6 +34,37 @@ def test_a_substitution_saves_exactly_what_is_said(name: str) -> None:
     (found,) = (s for advice in advise(before) for s in advice.substitutions if s.name == name)
     assert found.macs_saved == before.macs - after.macs > 0
     assert found.params_saved == before.params - after.params
+    (layer,) = (advice.layer for advice in advise(before) if found in advice.substitutions)
+    assert found.ratio == pytest.approx((layer.macs - found.macs_saved) / layer.macs)
+
+
+@pytest.mark.parametrize("name", SUBSTITUTED)
+def test_made_in_its_one_place_a_substitution_gives_the_network_that_is_said(name: str) -> None:
+    before, after = analyze(PLAIN, SHAPE), analyze(SUBSTITUTED[name], SHAPE)
+    (found,) = (r for r in rewrite(before) if r.name == name)
+    assert (found.layers, found.macs, found.params) == (1, after.macs, after.params)
+    assert found.ratio == pytest.approx(after.macs / before.macs)
+
+
+def test_made_everywhere_a_substitution_counts_every_layer_that_it_saves_in() -> None:
+    plain = nn.Sequential(*(nn.Conv2d(16, 16, 3, padding=1) for _ in range(8)), nn.Conv2d(16, 5, 1))
+    (separable,) = (r for r in rewrite(analyze(plain, SHAPE)) if r.name == "depthwise-separable")
+    assert separable.layers == 8  # more than `advise` lists by default
+    assert separable.macs == 12 * 12 * (8 * (16 * 9 + 16 * 16) + 16 * 5)
+    assert separable.params == 8 * (16 * 9 + 16 + 16 * 16 + 16) + 16 * 5 + 5
+
+
+def test_a_layer_that_runs_twice_saves_its_params_once() -> None:
+    shared = nn.Conv2d(16, 16, 3, padding=1)
+    (separable,) = (
+        r for r in rewrite(analyze(nn.Sequential(shared, shared), SHAPE)) if r.name == "depthwise-separable"
+    )
+    assert separable.params == 16 * 9 + 16 + 16 * 16 + 16
+    assert separable.macs == 2 * 12 * 12 * (16 * 9 + 16 * 16)
+
+
+def test_what_saves_nowhere_is_not_in_the_list() -> None:
+    assert rewrite(analyze(nn.Sequential(nn.Conv2d(16, 8, 1)), SHAPE)) == ()
 
 
 def test_what_would_cost_more_is_not_advised() -> None:
@@ -66,13 +98,14 @@ def test_where_most_params_are_is_the_first_linear_layer(name: str) -> None:
     assert advice.params_share == (numbers + 1) * 4096 / report.params
 
 
-def test_the_most_expensive_layers_come_first_each_once() -> None:
+def test_the_most_expensive_layers_come_each_once_most_macs_first() -> None:
     report = report_of("vgg16")
     found = advise(report, 3)
-    shares = [max(advice.macs_share, advice.params_share) for advice in found]
-    assert shares == sorted(shares, reverse=True)
+    macs = [advice.layer.macs for advice in found]
+    assert macs == sorted(macs, reverse=True)
     assert len(found) == len({advice.layer.name for advice in found}) == 6  # three by macs, three by params
-    assert max(advice.layer.macs for advice in found) == max(layer.macs for layer in report.layers)
+    assert macs[0] == max(layer.macs for layer in report.layers)
+    assert max(layer.params for layer in report.layers) in [advice.layer.params for advice in found]
 
 
 def test_layers_that_nothing_fits_have_no_substitution() -> None:

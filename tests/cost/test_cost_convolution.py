@@ -121,7 +121,7 @@ def test_alternatives_cost_what_modules_of_them_cost(plain: Convolution) -> None
         (convolution((64, 8, 8), 64, 3, groups=64), ["plain"]),
         (convolution((1, 28, 28), 6, 3), ["plain"]),
         (convolution((3, 28, 28), 6, 3), ["plain", "depthwise-separable"]),
-        (convolution((8, 40, 40), 8, 15), ["plain", "1x1 bottleneck first", "depthwise-separable", "7 3x3"]),
+        (convolution((8, 40, 40), 8, 15), ["plain", "1x1 bottleneck first", "depthwise-separable", "7 layers of 3x3"]),
     ],
 )
 def test_only_what_fits_is_offered(plain: Convolution, names: list[str]) -> None:

@@ -68,9 +68,9 @@ def test_stages_of_another_module_are_its_children() -> None:
 
     report = analyze(Foreign(), (3, 4, 4))
     assert [(row.name, row.stage) for row in report.layers] == [
-        ("body.0", "body"), ("body.1", "body"), ("Foreign", "Foreign"), ("fc", "fc")
+        ("body.0", "body"), ("body.1", "body"), ("(Foreign)", "(Foreign)"), ("fc", "fc")
     ]  # fmt: skip
-    assert [stage.name for stage in report.stages] == ["body", "Foreign", "fc"]
+    assert [stage.name for stage in report.stages] == ["body", "(Foreign)", "fc"]
 
 
 def test_a_stage_that_runs_again_later_has_one_row() -> None:
@@ -89,7 +89,7 @@ def test_a_stage_that_runs_again_later_has_one_row() -> None:
 
 def test_a_module_that_is_one_layer_is_named_by_its_kind() -> None:
     (found,) = analyze(nn.Linear(3, 2), (3,)).layers
-    assert (found.name, found.stage) == ("Linear", "Linear")
+    assert (found.name, found.stage) == ("(Linear)", "(Linear)")
 
 
 def test_a_linear_layer_knows_the_map_that_it_reads_flattened() -> None:
@@ -125,6 +125,17 @@ def test_what_a_layer_makes_and_uses_up_itself_is_not_moved() -> None:
     assert found.activation_bytes > found.moved_bytes // 2
 
 
+def test_what_a_layer_rewrites_of_its_own_is_not_moved() -> None:
+    class Own(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return (2 * x).relu_().neg_()
+
+    (found,) = analyze(Own(), (3, 4, 4)).layers
+    assert found.moved_bytes == 4 * 2 * 48
+    (lstm,) = analyze(nn.LSTM(6, 8, batch_first=True), (5, 6), device="cpu").layers
+    assert lstm.moved_bytes == 4 * (lstm.params + 5 * 6 + 5 * 8 + 2 * 8)  # weights, input, output and last states
+
+
 def test_a_layer_that_moves_nothing_has_no_intensity() -> None:
     (found,) = analyze(nn.Flatten(), (3, 4, 4)).layers
     assert (found.moved_bytes, found.intensity, found.activation_bytes) == (0, 0.0, 0)
@@ -153,7 +164,7 @@ def test_a_child_that_fails_and_is_replaced_leaves_no_trace() -> None:
             return y.relu()
 
     report = analyze(Fragile(), (3, 4, 4))
-    assert [(row.name, row.macs) for row in report.layers] == [("small", 2 * 3 * 16), ("Fragile", 0)]
+    assert [(row.name, row.macs) for row in report.layers] == [("small", 2 * 3 * 16), ("(Fragile)", 0)]
     assert report.idle_params == 2 * 3 * 81 + 2
 
 
@@ -177,3 +188,12 @@ def test_modules_of_other_threads_are_not_taken_for_this_one() -> None:
     report = analyze(Waits(), (3, 4, 4))
     assert [row.name for row in report.layers] == ["conv"]
     assert report.uncounted == ()
+
+
+def test_norms_and_pools_have_rows_so_that_a_stage_is_the_sum_of_its_rows() -> None:
+    report = report_of("alexnet")
+    made = {row.kind: row.activation_bytes for row in report.layers if row.stage == "stage1"}
+    assert made["Conv2d"] == 4 * 96 * 55 * 55  # facts, section 2: 96 maps of 55 x 55, pooled to 27 x 27
+    assert made["MaxPool2d"] == 4 * 96 * 27 * 27
+    assert made["LocalResponseNorm"] >= made["Conv2d"]
+    assert sum(made.values()) == report.stages[0].activation_bytes

@@ -1,5 +1,7 @@
 """From a module to its report."""
 
+import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -7,26 +9,26 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from ..errors import ConvwiseError, UsageError
-from .geometry import times
+from ..errors import ConvwiseError, UsageError, one_of
+from .complaints import MISFITS, checked_shape, complaint, in_one_line
 from .lifetimes import Lifetime, lifetimes
 from .record import Record, Run
+from .recurrent import Unrolled
 from .report import CostReport, LayerCost, Uncounted
-from .shapes import META, DoesNotFitError
-from .tracer import NeedsValuesError, Tracer
+from .shapes import META
+from .tracer import Tracer
 
 Shape = tuple[int, ...]
-# What torch and modules raise at an input that they cannot take; anything else is a fault of the module.
-MISFITS = (
-    DoesNotFitError, NeedsValuesError, RuntimeError, ValueError, TypeError, IndexError, AssertionError,
-)  # fmt: skip
+DEVICES = ("meta", "cpu")
 
 
-def report(module: nn.Module, input_shape: Sequence[int], *, meta: bool) -> CostReport:
+def report(module: nn.Module, input_shape: Sequence[int], device: str | torch.device) -> CostReport:
     """See `convwise.cost.analyze`."""
-    shape = tuple(input_shape)
-    if not shape or min(shape) < 1:
-        raise UsageError(f"input_shape must have sizes of at least 1, got {times(shape) or 'none'}")
+    if not isinstance(module, nn.Module):
+        raise UsageError(f"module must be an nn.Module, got {in_one_line(repr(module))}")
+    shape, meta = checked_shape(input_shape), str(device) == "meta"
+    if str(device) not in DEVICES:
+        raise one_of("device", str(device), DEVICES)
     parameters = list(module.parameters())
     if any(is_lazy(p) for p in parameters):
         raise UsageError("lazy layers have no shapes yet; run the module once on an image before it is analyzed")
@@ -42,7 +44,15 @@ def report(module: nn.Module, input_shape: Sequence[int], *, meta: bool) -> Cost
         tensors=pieces,
         idle_params=sum(p.numel() for p in parameters if id(p) not in record.weights_read),
         uncounted=tuple(sorted(uncounted, key=lambda row: -row.elements)),
+        notes=tuple(_notes(module, layers, meta=meta)),
     )
+
+
+def _notes(module: nn.Module, layers: Sequence[LayerCost], *, meta: bool) -> Iterator[str]:
+    if not layers:
+        yield f"there is nothing to count: {type(module).__name__} computes nothing from its input or its weights"
+    if not meta:
+        yield "counted in one run on zeros; where values decide what the module does, another image may cost otherwise"
 
 
 def _trace(module: nn.Module, parameters: Sequence[nn.Parameter], shape: Shape, *, meta: bool) -> Record:
@@ -51,7 +61,8 @@ def _trace(module: nn.Module, parameters: Sequence[nn.Parameter], shape: Shape, 
     x = torch.zeros(1, *shape, dtype=like.dtype, device=META if meta else like.device)
     tracer = Tracer(module, parameters, x, meta=meta)
     with ExitStack() as stack:
-        for context in (torch.no_grad(), _evaluating(module), tracer.following_modules(), tracer):
+        modes = (Unrolled(tracer.without_memory), tracer)
+        for context in (torch.no_grad(), _evaluating(module), _eager(), _seeded(), tracer.following_modules(), *modes):
             stack.enter_context(context)
         try:
             result = module(x)
@@ -59,7 +70,7 @@ def _trace(module: nn.Module, parameters: Sequence[nn.Parameter], shape: Shape, 
             raise
         except MISFITS as error:
             where = _where(module, tracer.raised_in(error))
-            raise UsageError(_complaint(error, where, shape, meta=meta)) from error
+            raise UsageError(complaint(error, where, module, shape, meta=meta)) from error
     return tracer.finish(result)
 
 
@@ -77,6 +88,25 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
         for m in training:
             m.training = True
         torch.backends.mha.set_fastpath_enabled(fast_path)
+
+
+@contextmanager
+def _eager() -> Iterator[None]:
+    """What torch.compile made runs as it was written, for a while."""
+    if "torch._dynamo" not in sys.modules:  # nothing was compiled
+        yield
+        return
+    with warnings.catch_warnings(), torch.compiler.set_stance("force_eager"):
+        warnings.filterwarnings("ignore", "Using `torch.compile")  # it calls global hooks twice: they know it
+        yield
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    """Random numbers that a module draws are the same each time, for a while."""
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(0)
+        yield
 
 
 def _layers(module: nn.Module, record: Record, pieces: Sequence[Lifetime]) -> tuple[LayerCost, ...]:
@@ -127,14 +157,15 @@ def _moved_bytes(record: Record) -> list[int]:
 
 def _words(module: nn.Module, run: Run) -> tuple[str, str]:
     """Name and stage of a layer in the words of cuts: `stages.2.1.conv` is `stage3.block2.conv`, in `stage3`."""
+    if not run.path:
+        return f"({run.kind})", f"({run.kind})"
     names = run.path.split(".")
     if names[0] == "stages" and len(names) > 1 and isinstance(module.stages, nn.Sequential | nn.ModuleList):
         rest = names[2:]
         if rest and rest[0].isdigit():
             rest[0] = f"block{int(rest[0]) + 1}"
         names = [f"stage{int(names[1]) + 1}", *rest]
-    name = ".".join(names) or run.kind
-    return name, names[0] or run.kind
+    return ".".join(names), names[0]
 
 
 def _where(module: nn.Module, run: Run) -> str:
@@ -143,16 +174,3 @@ def _where(module: nn.Module, run: Run) -> str:
 
 def _without_batch(shape: Shape) -> Shape:
     return shape[1:] if shape[:1] == (1,) else shape
-
-
-def _complaint(error: Exception, where: str, shape: Shape, *, meta: bool) -> str:
-    text = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".;")
-    if isinstance(error, NeedsValuesError):
-        return (
-            f"{where} needs the values of tensors ({text}), and there are only shapes; "
-            "analyze it with device='cpu', which runs it once on zeros"
-        )
-    hint = "give another resolution or number of channels"
-    if meta and not isinstance(error, DoesNotFitError):
-        hint += ", or device='cpu' where it must see values"
-    return f"input of {times(shape)} cannot pass {where}: {text}; {hint}"

@@ -27,7 +27,8 @@ class Run:
         macs: multiply-accumulates.
         new_weights: parameters that it was the first to read.
         weights: bytes of the parameters that it read, by id.
-        rewritten_bytes: that it wrote into its inputs.
+        makes: numbers of the tensors that it made.
+        rewritten_bytes: that it wrote into tensors of others.
         convolutions: geometry of each; None for one that is transposed or not two-dimensional.
     """
 
@@ -42,6 +43,7 @@ class Run:
     macs: int = 0
     new_weights: list[Tensor] = field(default_factory=list)
     weights: dict[int, int] = field(default_factory=dict)
+    makes: set[int] = field(default_factory=set)
     rewritten_bytes: int = 0
     convolutions: list[Convolution | None] = field(default_factory=list)
 

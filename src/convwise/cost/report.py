@@ -25,8 +25,9 @@ class LayerCost:
     """One run of a module that did something itself; a module that runs twice has two.
 
     Attributes:
-        name: path of the module in the words of cuts, such as "stage3.block2.branch.expand.conv".
-        stage: "stem", "stage3", "head"; for a module without stages its top-level child.
+        name: path of the module in the words of cuts, such as "stage3.block2.branch.expand.conv"; for what the whole
+            does itself, its class in parentheses, such as "(ResNet)".
+        stage: "stem", "stage3", "head"; for a module without stages its top-level child; the name for the whole.
         kind: class of the module.
         input_shape, output_shape: what its first operator reads and its last one hands on, without the batch.
         source_shape: of the tensor that the input is a view of; (C, H, W) where the input is a flattened map.
@@ -91,6 +92,7 @@ class CostReport:
         tensors: activations, the input among them, with the operators between which each is needed.
         idle_params: learnable numbers that inference never reads, such as those of auxiliary heads; not in `params`.
         uncounted: operators that ran and are not in `macs`, most elements first.
+        notes: sentences on how it was counted, where that is not the usual way.
     """
 
     input_shape: Shape
@@ -98,6 +100,7 @@ class CostReport:
     tensors: tuple[Lifetime, ...]
     idle_params: int
     uncounted: tuple[Uncounted, ...]
+    notes: tuple[str, ...]
 
     @property
     def params(self) -> int:

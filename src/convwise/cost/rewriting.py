@@ -7,6 +7,7 @@ from ..errors import UsageError
 from .geometry import Convolution
 
 Found = tuple[str, tuple[Convolution, ...], str]  # name, convolutions, ratio as a formula
+BOTTLENECK, SEPARABLE, STACK = "1x1 bottleneck first", "depthwise-separable", "several 3x3"
 COUNT = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 
@@ -42,6 +43,11 @@ class Alternative:
         return self.macs / self.plain_macs
 
     @property
+    def layers(self) -> str:
+        """The convolutions in words, such as "1x1, 192 to 16 channels; 5x5, 16 to 32 channels, stride 2"."""
+        return "; ".join(map(_words, self.convolutions))
+
+    @property
     def params_formula(self) -> str:
         """The closed formula of the params with the numbers in it, and what it comes to."""
         return _summed((c.params_formula, c.params) for c in self.convolutions)
@@ -71,14 +77,35 @@ def alternatives(plain: Convolution, bottleneck: int | None = None) -> tuple[Alt
         UsageError: the bottleneck is below 1, or the convolution is grouped and cannot have one.
     """
     found: list[Found] = [("plain", (plain,), "1")]
-    mixes = plain.kernel != (1, 1) and plain.groups < plain.in_channels
-    if bottleneck is not None or (mixes and plain.groups == 1 and plain.in_channels >= 4):
+    reasons = unfit(plain, bottleneck)
+    if BOTTLENECK not in reasons:
         found.append(_bottleneck(plain, plain.in_channels // 4 if bottleneck is None else bottleneck))
-    if mixes:
+    if SEPARABLE not in reasons:
         found.append(_separable(plain))
-    if mixes and _stackable(plain):
+    if STACK not in reasons:
         found.append(_stack(plain))
     return tuple(Alternative(name, layers, plain.macs, ratio) for name, layers, ratio in found)
+
+
+def unfit(plain: Convolution, bottleneck: int | None = None) -> dict[str, str]:
+    """The ways to write a convolution that `alternatives` leaves out for this one, each with the reason."""
+    nothing_to_mix, narrow, unstackable = "", "", ""
+    if plain.kernel == (1, 1):
+        nothing_to_mix = "a kernel of one pixel does nothing but mix channels"
+    elif plain.groups == plain.in_channels:
+        nothing_to_mix = "each filter sees one channel, so nothing is mixed"
+    if plain.groups > 1:
+        narrow = "the convolution is grouped"
+    elif plain.in_channels < 4:
+        narrow = f"a quarter of {plain.in_channels} channels is less than one"
+    if not _stackable(plain):
+        unstackable = "only an odd square kernel above 3x3, not grouped or dilated, sees as far as several"
+    reasons = {
+        BOTTLENECK: "" if bottleneck is not None else nothing_to_mix or narrow,
+        SEPARABLE: nothing_to_mix,
+        STACK: nothing_to_mix or unstackable,
+    }
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
 def _bottleneck(plain: Convolution, channels: int) -> Found:
@@ -88,14 +115,14 @@ def _bottleneck(plain: Convolution, channels: int) -> Found:
         raise UsageError(f"bottleneck needs a convolution that is not grouped, got {plain.groups} groups")
     before = _pointwise(plain, plain.in_channels, channels, (plain.height, plain.width))
     after = replace(plain, in_channels=channels)
-    return "1x1 bottleneck first", (before, after), _over((before, after), plain)
+    return BOTTLENECK, (before, after), _over((before, after), plain)
 
 
 def _separable(plain: Convolution) -> Found:
     depthwise = replace(plain, filters=plain.in_channels, groups=plain.in_channels)
     pointwise = _pointwise(plain, plain.in_channels, plain.filters, plain.output)
     ratio = f"{plain.groups}/{plain.filters} + {plain.groups}/{plain.kernel[0] * plain.kernel[1]}"
-    return "depthwise-separable", (depthwise, pointwise), ratio
+    return SEPARABLE, (depthwise, pointwise), ratio
 
 
 def _stackable(plain: Convolution) -> bool:
@@ -118,13 +145,20 @@ def _stack(plain: Convolution) -> Found:
         )  # fmt: skip
         layers.append(layer)
         (height, width), channels = layer.output, plain.filters
-    return f"{COUNT.get(number, number)} 3x3", tuple(layers), _over(layers, plain)
+    return f"{COUNT.get(number, f'{number} layers of')} 3x3", tuple(layers), _over(layers, plain)
 
 
 def _pointwise(plain: Convolution, in_channels: int, filters: int, sides: tuple[int, int]) -> Convolution:
     return Convolution(
         height=sides[0], width=sides[1], in_channels=in_channels, filters=filters, kernel=(1, 1), bias=plain.bias
     )
+
+
+def _words(c: Convolution) -> str:
+    rows, columns = c.stride
+    groups = f", in {c.groups:,} groups" if c.groups > 1 else ""
+    stride = f", stride {rows if rows == columns else f'{rows}x{columns}'}" if max(c.stride) > 1 else ""
+    return f"{c.kernel[0]}x{c.kernel[1]}, {c.in_channels:,} to {c.filters:,} channels{groups}{stride}"
 
 
 def _over(layers: Iterable[Convolution], plain: Convolution) -> str:

@@ -39,8 +39,8 @@ class Tracer(TorchDispatchMode):
     def __init__(self, module: nn.Module, parameters: Iterable[Tensor], x: Tensor, *, meta: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.record, self._meta = Record(), meta
-        self._paths = {id(m): path for path, m in module.named_modules()}
-        self._weights = {id(p) for p in parameters}
+        self._paths = {id(m): _as_written(path) for path, m in module.named_modules()}
+        self._weights = {id(p): p for p in parameters}  # their stand-ins too
         self._owned = {_storage(tensor) for tensor in (*parameters, *module.buffers())}
         self._stand_ins: dict[int, tuple[Tensor, Tensor]] = {}  # by id of the tensor, which is kept so that ids stay
         self._numbers: dict[int, int] = {}  # of tensors of activations, by the address of their storage
@@ -80,7 +80,7 @@ class Tracer(TorchDispatchMode):
     def finish(self, result: Any) -> Record:
         """The record, with what the module gave back."""
         tensors = (leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
-        numbers = (self._numbers.get(_storage(self._without_memory(tensor))) for tensor in tensors)
+        numbers = (self._numbers.get(_storage(self.without_memory(tensor))) for tensor in tensors)
         self.record.results = {number for number in numbers if number is not None} or {len(self.record.sizes) - 1}
         return self.record
 
@@ -91,12 +91,12 @@ class Tracer(TorchDispatchMode):
             with self:
                 return func.decompose(*args, **kwargs)
         given = [*_tensors(args), *_tensors(kwargs.values())]
-        places = [_storage(self._without_memory(tensor)) for tensor in given]
+        places = [_storage(self.without_memory(tensor)) for tensor in given]
         if self._numbers.keys().isdisjoint(places) and self._owned.isdisjoint(places):
             return func(*args, **kwargs)  # the same whatever the image and the weights
         if self._meta:
-            args = [self._without_memory(a) for a in args]
-            kwargs = {name: META if name == "device" else self._without_memory(a) for name, a in kwargs.items()}
+            args = [self.without_memory(a) for a in args]
+            kwargs = {name: META if name == "device" else self.without_memory(a) for name, a in kwargs.items()}
             result = _shaped(operator, func, args, kwargs)
         else:
             result = func(*args, **kwargs)
@@ -110,20 +110,23 @@ class Tracer(TorchDispatchMode):
                 run.macs += operator.formula(*args, **kwargs, out_val=result) // 2
             if operator.convolution:
                 run.convolutions.append(_geometry(*args))
-        in_place = operator.mutable and given and result is self._without_memory(given[0])
+        in_place = operator.mutable and given and result is self.without_memory(given[0])
         return given[0] if in_place else result
 
-    def _without_memory(self, value: Any) -> Any:
-        """The stand-in of a tensor, or of those in a list; other values as they are."""
+    def without_memory(self, value: Any) -> Any:
+        """The stand-in of a tensor, or of those in a list, with `meta`; other values as they are."""
         if isinstance(value, Tensor):
             return value if value.is_meta or not self._meta else self._stand_in(value)
-        return [self._without_memory(item) for item in value] if isinstance(value, SEQUENCES) else value
+        return [self.without_memory(item) for item in value] if isinstance(value, SEQUENCES) else value
 
     def _stand_in(self, tensor: Tensor) -> Tensor:
         if id(tensor) not in self._stand_ins:
-            self._stand_ins[id(tensor)] = (tensor, stand_in(tensor))
+            made = stand_in(tensor)
+            self._stand_ins[id(tensor)] = (tensor, made)
             if _storage(tensor) in self._owned:
-                self._owned.add(_storage(self._stand_ins[id(tensor)][1]))
+                self._owned.add(_storage(made))
+            if id(tensor) in self._weights:
+                self._weights[id(made)] = tensor
         return self._stand_ins[id(tensor)][1]
 
     def _running(self, made: list[Tensor]) -> Run:
@@ -140,11 +143,12 @@ class Tracer(TorchDispatchMode):
         """Note the parameters among what an operator was given; numbers and bytes of the activations."""
         reads: dict[int, int] = {}
         for tensor, place in zip(given, places, strict=True):
-            if id(tensor) in self._weights:
-                run.weights[id(tensor)] = _bytes(tensor)
-                if id(tensor) not in self.record.weights_read:
-                    self.record.weights_read.add(id(tensor))
-                    run.new_weights.append(tensor)
+            weight = self._weights.get(id(tensor))
+            if weight is not None:
+                run.weights[id(weight)] = _bytes(weight)
+                if id(weight) not in self.record.weights_read:
+                    self.record.weights_read.add(id(weight))
+                    run.new_weights.append(weight)
             elif place in self._numbers:
                 number = self._numbers[place]
                 reads[number] = max(reads.get(number, 0), _bytes(tensor))
@@ -159,8 +163,10 @@ class Tracer(TorchDispatchMode):
         assert run.layer is not None
         run.works = True
         if not fresh:
-            run.rewritten_bytes += sum(_bytes(tensor) for tensor in made)
+            others = (tensor for tensor in made if self._numbers.get(_storage(tensor)) not in run.makes)
+            run.rewritten_bytes += sum(_bytes(tensor) for tensor in others)
         numbers = [self._make(tensor) for tensor in fresh]
+        run.makes.update(numbers)
         self.record.steps.append(Step(run.layer, reads, numbers, operator.in_place))
         if operator.formula is None and made and made[0].numel():
             self.record.calls[operator.name] += 1
@@ -173,6 +179,11 @@ class Tracer(TorchDispatchMode):
         self.record.sizes.append(_bytes(tensor))
         self.record.shapes.append(tuple(tensor.shape))
         return number
+
+
+def _as_written(path: str) -> str:
+    """The path of a module without the wrapper that torch.compile puts around one."""
+    return ".".join(name for name in path.split(".") if name != "_orig_mod")
 
 
 def _shaped(operator: Operator, func: Any, args: Any, kwargs: Any) -> Any:

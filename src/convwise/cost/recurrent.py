@@ -1,0 +1,34 @@
+"""Recurrent layers as the operators that they are made of."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+RECURRENT = {torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu}
+
+
+class Unrolled(TorchFunctionMode):
+    """Lets recurrent layers run on any device, step by step.
+
+    torch refuses weights that are not where the input is before it comes to an operator; and on a CPU it has one
+    operator for a whole LSTM, whose matrix products nobody would see.
+    """
+
+    def __init__(self, prepare: Callable[[Any], Any]) -> None:
+        """Take what brings arguments, lists among them, to the device of the input."""
+        super().__init__()
+        self._prepare = prepare
+
+    def __torch_function__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run one function of torch."""
+        kwargs = kwargs or {}
+        if func not in RECURRENT:
+            return func(*args, **kwargs)
+        enabled = torch._C._get_mkldnn_enabled()
+        torch._C._set_mkldnn_enabled(False)
+        try:
+            return func(*self._prepare(args), **kwargs)
+        finally:
+            torch._C._set_mkldnn_enabled(enabled)
