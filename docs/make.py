@@ -11,13 +11,13 @@ from pathlib import Path
 
 from convwise import networks
 from convwise.cost import sketch
-from convwise.networks.casebook import Entry, shared
+from convwise.networks.casebook import Argument, Entry, shared
 from convwise.report.picture import draw_network
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs" / "networks"
 STAR = r"\*"
-BLOCK = re.compile(r"(<!-- (numbers|deviations|casebook): (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (numbers|arguments|deviations|casebook): (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 # From its label, or the name of a second network, to an empty line or the next label.
 DEVIATIONS = re.compile(
     r"^(?:Deviations: |(?=`\w+`[^\n]* deviates further: ))(.+?)(?=^(?:Paper|Here|Input|Published)[,:]|^$|\Z)",
@@ -54,14 +54,28 @@ def casebook(names: list[str]) -> str:
     return "\n".join([*rows, *_other_forms(names)])
 
 
+def arguments(names: list[str]) -> str:
+    """What the builders of these networks take besides the number of classes, a row an argument."""
+    takers: dict[tuple[str, Argument], list[str]] = {}
+    for name in names:
+        for item in networks.describe(name).arguments.items():
+            takers.setdefault(item, []).append(name)
+    rows = ["| argument | is | default | meaning | of |", "|---|---|---|---|---|"]
+    for (key, argument), whose in takers.items():
+        of = "all" if whose == names else ", ".join(f"`{name}`" for name in whose)
+        rows.append(f"| `{key}` | {argument.words()} | {argument.usual()} | {argument.meaning} | {of} |")
+    return "\n".join(rows)
+
+
 def deviations(modules: list[str]) -> str:
     """What the files of the networks say of themselves."""
     lines = []
     for module in modules:
         text = import_module(f"convwise.networks.{module}").__doc__ or ""
+        title = text.partition(" (")[0]
         found = [" ".join(paragraph.split()) for paragraph in DEVIATIONS.findall(text)]
         assert found, module
-        found[0] = f"`networks/{module}.py`: {found[0]}" if len(modules) > 1 else found[0][:1].upper() + found[0][1:]
+        found[0] = f"{title}: {found[0]}" if len(modules) > 1 else found[0][:1].upper() + found[0][1:]
         lines += found
     return "\n\n".join(lines)
 
@@ -85,7 +99,7 @@ def _short(count: int) -> str:
     return str(count)
 
 
-MAKE = {"numbers": numbers, "casebook": casebook, "deviations": deviations}
+MAKE = {"numbers": numbers, "arguments": arguments, "casebook": casebook, "deviations": deviations}
 
 
 def filled(page: str) -> str:

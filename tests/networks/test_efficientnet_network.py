@@ -104,6 +104,21 @@ def test_an_entry_says_why_print_and_count_differ_where_they_do_beyond_rounding(
     assert (entry.difference == "") == explains
 
 
+@pytest.mark.parametrize("name", [name for name in COUNTS if networks.describe(name).difference])
+def test_a_difference_is_told_of_one_network_in_per_cent_of_the_count(name: str) -> None:
+    entry = networks.describe(name)
+    assert entry.printed is not None
+    what, percent, way = re.findall(r"^(MACs|params) are printed ([\d.]+) % (higher|lower);", entry.difference)[0]
+    printed, counted = {
+        "params": (entry.printed.params, entry.params),
+        "MACs": (entry.printed.macs, entry.macs),
+    }[what]
+    assert printed is not None
+    number, unit = printed.split()
+    off = 100 * (float(number) * UNITS[unit] / counted - 1)
+    assert (f"{abs(off):.1f}", "higher" if off > 0 else "lower") == (percent, way)
+
+
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_row_has_its_channels_and_blocks(name: str) -> None:
     network, (channels, blocks) = meta(name), LAYOUTS[name]

@@ -65,7 +65,7 @@ def test_the_entry_has_the_counts_without_auxiliary_heads(name: str, counts: tup
     entry = networks.describe(name)
     assert (entry.params, entry.macs) == counts[1:3]
     first, *others = inspect.signature(getattr(module, entry.builder)).parameters
-    assert (first, tuple(others)) == ("num_classes", entry.arguments)
+    assert (first, others) == ("num_classes", list(entry.arguments))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import sys
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -74,13 +74,35 @@ def test_counts_are_those_of_the_casebook(name: str) -> None:
     assert logits.shape == (1, entry.num_classes)
 
 
+def run_at(name: str, side: int) -> torch.Size:
+    """The shape of what a network gives that is built for this side if it is built for one."""
+    fitted = networks.fitted_to(name, side)
+    with torch.device("meta"):
+        network = networks.create(name, None, fitted).eval() if fitted else on_meta(name)
+        logits: Tensor = network(torch.empty(1, networks.describe(name).channels, side, side))
+    return logits.shape
+
+
 @meta_network
 def test_the_smallest_input_is_the_one_that_is_told(name: str) -> None:
-    entry, network = networks.describe(name), on_meta(name)
-    network(torch.empty(1, entry.channels, entry.smallest, entry.smallest, device="meta"))
-    if entry.smallest > 1:
-        with pytest.raises(RuntimeError):
-            network(torch.empty(1, entry.channels, entry.smallest - 1, entry.smallest - 1, device="meta"))
+    entry = networks.describe(name)
+    smallest, less = entry.smallest, entry.smallest - 1
+    shape = networks.input_shape(name, networks.fitted_to(name, smallest), smallest)
+    assert shape == (entry.channels, smallest, smallest)
+    assert run_at(name, smallest) == (1, entry.num_classes)
+    sentence = f"resolution of {name} must be at least {smallest} pixels, got {less}"
+    with pytest.raises(UsageError, match=f"^{sentence}$"):
+        networks.input_shape(name, networks.fitted_to(name, less), less)
+    if less:
+        with pytest.raises((RuntimeError, UsageError)):
+            run_at(name, less)
+
+
+@pytest.mark.parametrize(("arguments", "built"), [({}, 28), ({"resolution": 40}, 40)])
+def test_a_network_for_one_side_is_not_used_at_another(arguments: dict[str, object], built: int) -> None:
+    assert networks.input_shape("lenet5", arguments) == (1, built, built)
+    with pytest.raises(UsageError, match=f"^lenet5 cannot be built for {built} pixels and used at 20$"):
+        networks.input_shape("lenet5", arguments, 20)
 
 
 def test_evaluation_is_deterministic_and_each_image_stands_alone(built: tuple[str, nn.Module]) -> None:
@@ -279,16 +301,20 @@ def test_an_unknown_argument_names_the_allowed_ones() -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "sentence"),
     [
-        ("efficientnet", {"phi": "big"}, "phi of efficientnet must be float, got 'big'"),
-        ("mobilenet_v2", {"width": True}, "width of mobilenet_v2 must be float, got True"),
-        ("mobilenet_v2", {"in_channels": 1.0}, "in_channels of mobilenet_v2 must be int, got 1.0"),
-        ("efficientnet_b0", {"dropout": "0.1"}, "dropout of efficientnet_b0 must be float or None, got '0.1'"),
-        ("resnet50", {"v1_5": 1}, "v1_5 of resnet50 must be bool, got 1"),
+        ("efficientnet", {"phi": "big"}, "phi of efficientnet must be a number, got 'big'"),
+        ("efficientnet", {"phi": None}, "phi of efficientnet must be a number, got None"),
+        ("mobilenet_v2", {"width": True}, "width of mobilenet_v2 must be a number, got True"),
+        ("mobilenet_v2", {"in_channels": 1.0}, "in_channels of mobilenet_v2 must be a whole number, got 1.0"),
+        ("efficientnet_b0", {"dropout": "0.1"}, "dropout of efficientnet_b0 must be a number or none, got '0.1'"),
+        ("resnet50", {"v1_5": 1}, "v1_5 of resnet50 must be true or false, got 1"),
+        ("lenet5", {"activation": 1}, "activation of lenet5 must be a word, got 1"),
     ],
 )
 def test_an_argument_of_another_kind_is_refused(name: str, arguments: dict[str, object], sentence: str) -> None:
     with pytest.raises(UsageError, match=f"^{re.escape(sentence)}$"):
         networks.create(name, 10, arguments)
+    with pytest.raises(UsageError, match=f"^{re.escape(sentence)}$"):
+        networks.input_shape(name, arguments)
 
 
 @pytest.mark.parametrize(("phi", "side"), [(0, 224), (0.5, 240), (1.0, 258)])  # 224 * 1.15 ** phi, rounded
@@ -299,16 +325,16 @@ def test_compound_scaling_moves_the_side_of_the_input(phi: float, side: int) -> 
 
 @pytest.mark.parametrize("num_classes", [10**30, "10", 2.5, True])
 def test_a_number_of_classes_that_nobody_has_is_refused(num_classes: Any) -> None:
-    sentence = f"num_classes must be a number from 1 to 10000000, got {num_classes!r}"
+    sentence = f"num_classes must be a whole number from 1 to 10,000,000, got {num_classes!r}"
     with pytest.raises(UsageError, match=f"^{re.escape(sentence)}$"):
         networks.create("lenet5", num_classes)
 
 
 @pytest.mark.parametrize("num_classes", [0, -1])
 def test_a_network_has_at_least_one_class(num_classes: int) -> None:
-    with pytest.raises(UsageError, match=f"num_classes must be at least 1, got {num_classes}"):
+    with pytest.raises(UsageError, match=f"num_classes must be a whole number from 1 to 10,000,000, got {num_classes}"):
         networks.create("lenet5", num_classes)
-    with pytest.raises(UsageError, match=f"num_classes must be at least 1, got {num_classes}"):
+    with pytest.raises(UsageError, match=f"num_classes must be a whole number from 1 to 10,000,000, got {num_classes}"):
         networks.replace_head(lenet5(), num_classes)
 
 
@@ -316,10 +342,17 @@ def test_a_network_has_at_least_one_class(num_classes: int) -> None:
 def test_the_entry_tells_what_the_builder_takes(name: str) -> None:
     entry = networks.describe(name)
     module = import_module(f"convwise.networks.{entry.module}")
-    parameters = inspect.signature(getattr(module, entry.builder)).parameters
+    builder = getattr(module, entry.builder)
+    parameters, hints = inspect.signature(builder).parameters, get_type_hints(builder)
     first, *others = parameters
     assert first == "num_classes"
     assert {*others} == {*entry.arguments, *entry.fixed}
+    for key, argument in entry.arguments.items():
+        none = {type(None)} if argument.default is None else set()
+        assert {*(get_args(hints[key]) or (hints[key],))} == {argument.kind} | none, key
+        assert argument.default == parameters[key].default, key
+        assert argument.takes(argument.default), key
+        assert argument.meaning.strip(), key
     assert not {*entry.arguments} & {*entry.fixed}
     assert "in_channels" in others
     assert module.__doc__ is not None
@@ -461,14 +494,22 @@ def test_a_printed_figure_is_a_number_too_where_it_counts_the_same(
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("alexnet_owt", "56.522 %"), ("mobilenet_v2", "72.0 %"), ("efficientnet_b6", "84.0 %"), ("vgg16", "75.2 %"),
-        ("lenet5_1998", "99.05 %"), ("resnet50", "77.15 %"), ("googlenet_bn", "*69.778 %"), ("resnet18", "*72.12 %"),
+        ("alexnet_owt", "56.52 %"), ("mobilenet_v2", "72.00 %"), ("efficientnet_b6", "84.00 %"), ("vgg16", "75.20 %"),
+        ("lenet5_1998", "99.05 %"), ("resnet50", "77.15 %"), ("googlenet_bn", "*69.78 %"), ("resnet18", "*72.12 %"),
     ],
 )  # fmt: skip
-def test_a_top1_is_written_with_the_published_digits_and_a_mark_if_it_is_of_another_form(name: str, text: str) -> None:
+def test_a_top1_is_written_with_two_decimals_and_a_mark_if_it_is_of_another_form(name: str, text: str) -> None:
     accuracy = networks.describe(name).accuracy
     assert accuracy is not None
     assert accuracy.percent() == text
+
+
+@meta_network
+def test_a_top1_in_a_note_is_written_as_in_the_table(name: str) -> None:
+    shares = [share for note in networks.describe(name).notes() for share in re.findall(r"\b0\.\d+\b(?! [BGM])", note)]
+    assert shares == []
+    top1 = [found for note in networks.describe(name).notes() for found in re.findall(r"top-1: .*?\b([\d.]+) %", note)]
+    assert all(len(found.partition(".")[2]) == 2 for found in top1)
 
 
 @pytest.mark.parametrize(
@@ -508,7 +549,7 @@ def test_the_table_of_googlenet_follows_from_its_filters_as_its_entry_says() -> 
 
 def test_notes_that_are_the_same_are_told_once_with_their_networks() -> None:
     notes = {"a": ["x.", "y."], "b": ["x."], "c": ["x.", "y."], "d": ["x.", "z."], "e": ["z."]}
-    assert shared(notes, "`") == ["`a` to `d`: x.", "`a`, `c`: y.", "`d`, `e`: z."]
+    assert shared(notes, "`") == ["`a`, `b`, `c`, `d`: x.", "`a`, `c`: y.", "`d`, `e`: z."]
     assert shared({"a": ["x."], "b": ["x."]}) == ["x."]
 
 

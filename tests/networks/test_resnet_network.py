@@ -108,7 +108,7 @@ def test_an_entry_offers_only_arguments_that_change_something(name: str) -> None
     entry = networks.describe(name)
     first, *others = inspect.signature(getattr(module, entry.builder)).parameters
     assert first == "num_classes"
-    assert tuple(argument for argument in others if argument not in entry.fixed) == entry.arguments
+    assert [argument for argument in others if argument not in entry.fixed] == list(entry.arguments)
     assert ("shortcut" in entry.arguments) == name.startswith("resnet")
     assert ("v1_5" in entry.arguments) == (name.removeprefix("plain").removeprefix("resnet") in {"50", "101", "152"})
 

@@ -8,7 +8,7 @@ from typer import Option
 from .output import Json, print_json, say
 
 if TYPE_CHECKING:
-    from ..cost import Alternative
+    from ..cost import Alternative, Convolution
 
 
 def conv(
@@ -18,30 +18,42 @@ def conv(
     stride: Annotated[int, Option(metavar="PIXELS", help="Step of the kernel.")] = 1,
     padding: Annotated[str, Option(metavar="HOW", help="same: zeros keep the sides; valid: none.")] = "same",
     bottleneck: Annotated[
-        int | None, Option(metavar="N", help="Channels of the 1x1 convolution in front; a quarter of the input's.")
+        int | None,
+        Option(metavar="N", help="Channels of the 1x1 convolution in front; a quarter of the input's by default."),
     ] = None,
     bias: Annotated[bool, Option(help="One number a filter; it counts as a parameter.")] = False,
     json: Json = False,
 ) -> None:
     """Cost one convolution, and what the papers put in its place."""
     from ..cost import alternatives, convolution
+    from ..cost.rewriting import unfit
 
     height, width, channels = _sizes(input)
     plain = convolution((channels, height, width), filters, kernel, stride=stride, padding=padding, bias=bias)
-    found = alternatives(plain, bottleneck)
+    found, left_out = alternatives(plain, bottleneck), unfit(plain, bottleneck)
     if json:
-        rows, columns = plain.output
-        print_json({"output_shape": [filters, rows, columns], "alternatives": [_record(a) for a in found]})
-        return
-    say(f"{height} x {width} x {channels} -> {' x '.join(map(str, plain.output))} x {filters}, one image")
+        shown = {"alternatives": [_record(a) for a in found], "unfit": left_out}
+        print_json({"output_shape": [filters, *plain.output]} | shown)
+    else:
+        _show(plain, found, left_out)
+
+
+def _show(plain: "Convolution", found: "tuple[Alternative, ...]", left_out: dict[str, str]) -> None:
+    rows, columns = plain.output
+    say(f"in   height {plain.height:,}, width {plain.width:,}, channels {plain.in_channels:,}, one image")
+    say(f"out  height {rows:,}, width {columns:,}, channels {plain.filters:,}")
     say()
     say(f"  {'':22} {'params':>14} {'MACs':>16} {'ratio':>7}")
     for a in found:
         remark = "  costs more here" if a.ratio > 1 else ""
         say(f"  {a.name:22} {a.params:14,} {a.macs:16,} {a.ratio:7.3f}{remark}")
+    for reason in dict.fromkeys(left_out.values()):
+        names = ", ".join(name for name in left_out if left_out[name] == reason)
+        say(f"  left out: {names}: {reason}")
     for a in found:
         say()
         say(f"{a.name}")
+        say(f"  layers  {a.layers}")
         say(f"  MACs    {a.macs_formula}")
         say(f"  params  {a.params_formula}")
         if a.ratio != 1:
@@ -64,6 +76,7 @@ def _record(a: "Alternative") -> dict[str, Any]:
         "params": a.params,
         "macs": a.macs,
         "ratio": a.ratio,
+        "layers": a.layers,
         "macs_formula": a.macs_formula,
         "params_formula": a.params_formula,
         "ratio_formula": a.ratio_formula,

@@ -1,51 +1,131 @@
 """`convwise networks`."""
 
+import shutil
 import textwrap
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument
 
 from .output import Json, print_json, say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from ..networks.casebook import Entry
 
-WIDTH = 120
+    Entries = Mapping[str, Entry]
+
+WIDEST = 100  # columns
+LEGEND = (
+    "params and MACs are of one image at the input shown, as counted here: convolutions and matrix products; `printed` "
+    "is what the publication says, and a top-1 with * is of another form, told in the notes. convwise networks NAME "
+    "shows one network, its arguments and its published weights; convwise cost NAME, where its params and MACs are."
+)
 
 
-def networks(json: Json = False) -> None:
-    """List the casebook: every network, what its paper prints and what is counted here."""
+def networks(
+    name: Annotated[str | None, Argument(metavar="NAME", help="One network in full; the whole casebook if left out.")]
+    = None,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """List the casebook, or show one network of it.
+
+    Params, MACs and top-1 as published, params and MACs also as counted here; of one network its arguments and
+    published weights too.
+    """
     from .. import networks as casebook
-    from ..networks.casebook import shared
 
-    entries = {name: casebook.describe(name) for name in casebook.names()}
+    asked = casebook.names() if name is None else (name,)
+    entries = {each: casebook.describe(each) for each in asked}
     if json:
-        print_json({"networks": [_record(name, entry) for name, entry in entries.items()]})
-        return
+        records = [_record(*item) for item in entries.items()]
+        print_json({"networks": records} if name is None else records[0])
+    elif name is None:
+        _show_all(entries)
+    else:
+        _show_one(name, entries[name])
+
+
+def _show_all(entries: "Entries") -> None:
     width = max(map(len, entries))
-    for paper, group in groupby(entries.items(), key=lambda item: item[1].paper):
+    papers = [(paper, dict(group)) for paper, group in groupby(entries.items(), key=lambda item: item[1].paper)]
+    for paper, group in papers:
         say(f"{paper.year}  {paper.title}")
-        say(f"      {paper.authors}, {paper.venue}, {paper.url}")
-        same = dict(group)
-        _table(same, width)
-        for note in shared({name: [f"idea: {entry.idea}.", *entry.notes()] for name, entry in same.items()}):
-            for line in textwrap.wrap(note, WIDTH, initial_indent="    ", subsequent_indent="      "):
-                say(line)
+        _show_counts(group, width)
         say()
-    say("params and MACs are of one image at the input shown, as counted here: convolutions and matrix products;")
-    say("`printed` is what the publication says, and a top-1 with * is of another form, told below its table.")
-    say("convwise cost NETWORK shows where they are; --json has the published weights of each network too.")
+    _wrap(LEGEND, "", "")
+    say()
+    say("Notes")
+    for _, group in papers:
+        say()
+        _show_paper(group)
 
 
-def _table(entries: "dict[str, Entry]", width: int) -> None:
+def _show_one(name: str, entry: "Entry") -> None:
+    from .. import weights
+
+    _show_counts({name: entry}, len(name))
+    side, classes = entry.smallest, entry.num_classes
+    say(f"  input of at least {side}x{side} pixels; {classes:,} classes unless another number is asked for")
+    say()
+    _show_paper({name: entry})
+    say()
+    say("Arguments (--argument NAME=VALUE of convwise cost; in Python arguments={NAME: VALUE})")
+    rows = [(key, a.words(), a.usual()) for key, a in entry.arguments.items()]
+    meanings = ["meaning", *(a.meaning for a in entry.arguments.values())]
+    for row, meaning in zip(_aligned([("", "is", "default"), *rows], "<<<"), meanings, strict=True):
+        _wrap(meaning, f"  {row}  ", " " * (len(row) + 4))
+    say()
+    found = weights.all_published(name)
+    if not found:
+        say("Nobody has published weights of it that convwise knows of.")
+        return
+    say("Published weights (--weights ID of convwise fit; in Python weights=ID); the first are the default")
+    table = [("", "top-1", "px", "licence", "arguments")]
+    for each in found:
+        needed = ", ".join(f"{key}={str(value).lower()}" for key, value in each.arguments.items())
+        table.append((each.id, f"{100 * each.top1:.2f} %", str(each.preprocessing.resolution), each.licence, needed))
+    for row in _aligned(table, "<>><<"):
+        say(f"  {row}".rstrip())
+
+
+def _show_counts(entries: "Entries", width: int) -> None:
+    """The table of some networks, with names `width` wide."""
     rows = [("", "input", "params", "printed", "MACs", "printed", "top-1")]
     for name, entry in entries.items():
         size = f"{entry.resolution}x{entry.resolution}x{entry.channels}"
         params, macs = (entry.printed.params, entry.printed.macs) if entry.printed else (None, None)
         top1 = entry.accuracy.percent() if entry.accuracy else "-"
-        rows.append((name, size, f"{entry.params:,}", params or "-", f"{entry.macs:,}", macs or "-", top1))
-    widths = [width, *(max(len(row[i]) for row in rows) for i in range(1, len(rows[0])))]
-    for name, *cells in rows:
-        say(f"  {name:{width}}" + "".join(f"  {cell:>{w}}" for cell, w in zip(cells, widths[1:], strict=True)))
+        rows.append((f"{name:{width}}", size, f"{entry.params:,}", params or "-", f"{entry.macs:,}", macs or "-", top1))
+    for row in _aligned(rows, "<>>>>>>"):
+        say(f"  {row}")
+
+
+def _show_paper(entries: "Entries") -> None:
+    """The paper of some networks, and what is to be said of each."""
+    from ..networks.casebook import shared
+
+    paper = next(iter(entries.values())).paper
+    say(f"{paper.year}  {paper.title}")
+    _wrap(f"{paper.authors}, {paper.venue}, {paper.url}", "  ", "  ")
+    for note in shared({name: [f"idea: {entry.idea}.", *entry.notes()] for name, entry in entries.items()}):
+        _wrap(note, "    ", "      ")
+
+
+def _aligned(rows: "Sequence[tuple[str, ...]]", sides: str) -> list[str]:
+    """Rows as lines with columns of one width; `sides` has "<" or ">" for each."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(f"{c:{s}{w}}" for c, s, w in zip(row, sides, widths, strict=True)) for row in rows]
+
+
+def _wrap(text: str, first: str, rest: str) -> None:
+    """Print a text in lines as wide as the terminal, or as COLUMNS says, `WIDEST` at most."""
+    width = min(WIDEST, shutil.get_terminal_size((WIDEST, 1)).columns)
+    for line in textwrap.wrap(
+        text, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    ):
+        say(line)
 
 
 def _record(name: str, entry: "Entry") -> dict[str, Any]:
@@ -53,6 +133,7 @@ def _record(name: str, entry: "Entry") -> dict[str, Any]:
 
     printed, accuracy = entry.printed, entry.accuracy
     counts = dict(zip(("params_count", "macs_count"), printed.counts(), strict=True)) if printed else {}
+    taken = {key: {"type": a.words(), "default": a.default, "meaning": a.meaning} for key, a in entry.arguments.items()}
     return {
         "name": name,
         "year": entry.paper.year,
@@ -61,7 +142,7 @@ def _record(name: str, entry: "Entry") -> dict[str, Any]:
         "input_shape": [entry.channels, entry.resolution, entry.resolution],
         "smallest": entry.smallest,
         "num_classes": entry.num_classes,
-        "arguments": {"fixed": dict(entry.fixed), "open": list(entry.arguments)},
+        "arguments": {"fixed": dict(entry.fixed), "open": taken},
         "params": entry.params,
         "macs": entry.macs,
         "counted_by": f"convwise cost {name}",

@@ -6,7 +6,7 @@ Importing this package, and asking what it has, does not import torch.
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, cast, get_args, get_type_hints
+from typing import TYPE_CHECKING, cast
 
 from ..errors import UsageError, one_of
 from .casebook import ENTRIES, Entry
@@ -29,7 +29,7 @@ def describe(name: str) -> Entry:
     Raises:
         UsageError: there is no such network.
     """
-    if name not in ENTRIES:
+    if not isinstance(name, str) or name not in ENTRIES:
         raise one_of("network", name, names(), listed_by="convwise networks")
     return ENTRIES[name]
 
@@ -47,10 +47,37 @@ def create(name: str, num_classes: int | None = None, arguments: Mapping[str, ob
     """
     entry = describe(name)
     num_classes = entry.num_classes if num_classes is None else num_classes
-    _check_classes(num_classes)
+    check_classes(num_classes)
+    given = checked_arguments(name, arguments)
     build = getattr(import_module(f".{entry.module}", __name__), entry.builder)
-    _check_arguments(name, arguments or {}, get_type_hints(build))
-    return cast("nn.Module", build(num_classes=num_classes, **entry.fixed, **(arguments or {})))
+    return cast("nn.Module", build(num_classes=num_classes, **entry.fixed, **given))
+
+
+def checked_arguments(name: str, arguments: Mapping[str, object] | None) -> dict[str, object]:
+    """The arguments, which must have names and kinds that the entry has.
+
+    Raises:
+        UsageError: no such network, or one of them has not.
+    """
+    allowed = describe(name).arguments
+    if not isinstance(arguments, Mapping | None):
+        raise UsageError(f"arguments of {name} must be a mapping of names to values, got {arguments!r}")
+    for argument, value in (arguments or {}).items():
+        if argument not in allowed:
+            raise one_of(f"argument of {name}", argument, allowed)
+        if not allowed[argument].takes(value):
+            raise UsageError(f"{argument} of {name} must be {allowed[argument].words()}, got {value!r}")
+    return dict(arguments or {})
+
+
+def check_classes(num_classes: int) -> None:
+    """Hold a number of classes to what a network can have.
+
+    Raises:
+        UsageError: it is no whole number, or out of range.
+    """
+    if type(num_classes) is not int or not 1 <= num_classes <= MOST_CLASSES:
+        raise UsageError(f"num_classes must be a whole number from 1 to {MOST_CLASSES:,}, got {num_classes!r}")
 
 
 def input_shape(
@@ -64,13 +91,16 @@ def input_shape(
         resolution: side of the image, pixels; None for the one that the network is meant for.
 
     Raises:
-        UsageError: no such network, an image that is too small for it, or an argument that cannot be used.
+        UsageError: no such network, an image that is too small for it or not the one that it is built for, or an
+            argument that cannot be used.
     """
-    entry, given = describe(name), dict(arguments or {})
+    entry, given = describe(name), checked_arguments(name, arguments)
     usual = given.get("resolution", entry.side(given) if entry.side else entry.resolution)
     side = cast("int", usual if resolution is None else resolution)
-    if "resolution" not in given and side < entry.smallest:
+    if side < entry.smallest:
         raise UsageError(f"resolution of {name} must be at least {entry.smallest} pixels, got {side}")
+    if "resolution" in entry.arguments and side != usual:
+        raise _built_for_another(name, usual, side)
     return cast("int", given.get("in_channels", entry.channels)), side, side
 
 
@@ -84,7 +114,7 @@ def fitted_to(name: str, resolution: int, arguments: Mapping[str, object] | None
     if "resolution" not in describe(name).arguments:
         return given
     if given.get("resolution", resolution) != resolution:
-        raise UsageError(f"{name} cannot be built for {given['resolution']} pixels and used at {resolution}")
+        raise _built_for_another(name, given["resolution"], resolution)
     return {**given, "resolution": resolution}
 
 
@@ -142,9 +172,9 @@ def replace_head(network: "nn.Module", num_classes: int) -> None:
     The last layers of auxiliary heads, which know the number of classes too, are replaced with it.
 
     Raises:
-        UsageError: `head[-1]` is of a kind that this does not know, or `num_classes` is below 1.
+        UsageError: `head[-1]` is of a kind that this does not know, or `num_classes` cannot be had.
     """
-    _check_classes(num_classes)
+    check_classes(num_classes)
     for head in (_parts(network)[2], *getattr(network, "aux", {}).values()):
         head[-1] = _fresh_like(head[-1], num_classes).train(head[-1].training)
 
@@ -167,23 +197,8 @@ def _fresh_like(last: "nn.Module", num_classes: int) -> "nn.Module":
     return fresh
 
 
-def _check_arguments(name: str, arguments: Mapping[str, object], types: Mapping[str, type]) -> None:
-    """Names that the entry has, and values of the kind that the builder is annotated with."""
-    allowed = describe(name).arguments
-    for argument, value in arguments.items():
-        if argument not in allowed:
-            raise one_of(f"argument of {name}", argument, allowed)
-        kinds = get_args(types[argument]) or (types[argument],)
-        fits = type(value) in kinds or (float in kinds and type(value) is int)  # a bool is no number here
-        if not fits:
-            words = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
-            raise UsageError(f"{argument} of {name} must be {words}, got {value!r}")
-
-
-def _check_classes(num_classes: int) -> None:
-    if type(num_classes) is not int or not 1 <= num_classes <= MOST_CLASSES:
-        allowed = "at least 1" if type(num_classes) is int and num_classes < 1 else f"a number from 1 to {MOST_CLASSES}"
-        raise UsageError(f"num_classes must be {allowed}, got {num_classes!r}")
+def _built_for_another(name: str, built: object, used: int) -> UsageError:
+    return UsageError(f"{name} cannot be built for {built} pixels and used at {used}")
 
 
 def _parts(network: "nn.Module") -> tuple["nn.Module", "nn.Sequential", "nn.Sequential"]:

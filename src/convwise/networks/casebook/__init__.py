@@ -1,9 +1,9 @@
 """The casebook as data: one file per paper, read without torch."""
 
 from . import alexnet, efficientnet, googlenet, lenet, mobilenet_v1, mobilenet_v2, nin, resnet, vgg
-from .entry import Accuracy, Entry, Paper, Printed, shared
+from .entry import Accuracy, Argument, Entry, Paper, Printed, shared
 
-__all__ = ["ENTRIES", "Accuracy", "Entry", "Paper", "Printed", "shared"]
+__all__ = ["ENTRIES", "Accuracy", "Argument", "Entry", "Paper", "Printed", "shared"]
 
 # Oldest paper first.
 ENTRIES: dict[str, Entry] = {

@@ -1,6 +1,6 @@
 """What is known of the networks of `networks/alexnet.py`."""
 
-from .entry import Accuracy, Entry, Paper, Printed
+from .entry import HIDDEN_DROPOUT, IN_CHANNELS, Accuracy, Argument, Entry, Paper, Printed
 
 TWO_GPUS = Paper(
     title="ImageNet Classification with Deep Convolutional Neural Networks",
@@ -17,10 +17,12 @@ ONE_TOWER = Paper(
     url="https://arxiv.org/abs/1404.5997",
 )
 TORCHVISION = "torchvision, weights IMAGENET1K_V1"
+GROUPS = Argument(int, 2, "2 as on the paper's two GPUs, 1 to connect all maps of a layer with all of the next")
 
 ENTRIES = {
     "alexnet": Entry(
-        module="alexnet", builder="alexnet", arguments=("in_channels", "groups", "dropout"),
+        module="alexnet", builder="alexnet",
+        arguments={"in_channels": IN_CHANNELS, "groups": GROUPS, "dropout": HIDDEN_DROPOUT},
         resolution=227, smallest=67, paper=TWO_GPUS,
         idea="a large network on two GPUs: ReLU, dropout, response normalisation, overlapping pools",
         params=60_965_224, macs=724_406_816,
@@ -37,7 +39,7 @@ ENTRIES = {
         ),
     ),
     "alexnet_owt": Entry(
-        module="alexnet", builder="alexnet_owt", arguments=("in_channels", "dropout"),
+        module="alexnet", builder="alexnet_owt", arguments={"in_channels": IN_CHANNELS, "dropout": HIDDEN_DROPOUT},
         resolution=224, smallest=63, paper=ONE_TOWER,
         idea="AlexNet in one tower, without groups and response normalisation",
         params=61_100_840, macs=714_188_480,

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import groupby
 from typing import NamedTuple
 
 UNITS = {"": 1, "M": 10**6, "G": 10**9, "B": 10**9}  # of printed figures
+KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}  # of arguments
 
 
 class Paper(NamedTuple):
@@ -40,9 +40,30 @@ class Accuracy(NamedTuple):
     form: str = ""  # what it is of, with its counts, where that is not the entry's own form
 
     def percent(self, mark: str = "*") -> str:
-        """As many digits as are published, at least one: 56.522 %, 72.0 %; the mark before it where `form` is told."""
-        whole, _, digits = f"{100 * self.top1:.3f}".partition(".")
-        return f"{mark if self.form else ''}{whole}.{digits.rstrip('0') or '0'} %"
+        """Two decimals, however many are published; the mark before it where `form` is told."""
+        return f"{mark if self.form else ''}{100 * self.top1:.2f} %"
+
+
+class Argument(NamedTuple):
+    """An argument of a builder that a caller may give."""
+
+    kind: type  # of its value; None may stand for it where that is the default
+    default: object
+    meaning: str  # in one line
+
+    def takes(self, value: object) -> bool:
+        """Whether a value is of the kind; a bool is no number here."""
+        if value is None:
+            return self.default is None
+        return type(value) is self.kind or (self.kind is float and type(value) is int)
+
+    def words(self) -> str:
+        """What it takes: "a number", "true or false"."""
+        return f"{KINDS[self.kind]}{' or none' if self.default is None else ''}"
+
+    def usual(self) -> str:
+        """The default as the command line has it."""
+        return self.default if isinstance(self.default, str) else str(self.default).lower()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +74,12 @@ class Entry:
         module: file in `convwise.networks`.
         builder: function in that file; its first argument is `num_classes`.
         fixed: arguments that make this variant of the builder.
-        arguments: the builder's other arguments, which a caller may give.
+        arguments: the builder's other arguments, which a caller may give, by their names.
         channels: of the default input.
         resolution: side of the default input, pixels.
         side: gives that side from the caller's arguments, where they move it.
-        smallest: side of the smallest square input that it runs on, pixels.
+        smallest: side of the smallest square input that it runs on, built for that side where `resolution` is among its
+            arguments, pixels.
         num_classes: of the paper's data set.
         paper: where it was published.
         idea: what was new in it, in one line.
@@ -71,7 +93,7 @@ class Entry:
     module: str
     builder: str
     fixed: Mapping[str, object] = field(default_factory=dict)
-    arguments: tuple[str, ...] = ()
+    arguments: Mapping[str, Argument] = field(default_factory=dict)
     channels: int = 3
     resolution: int = 224
     side: Callable[[Mapping[str, object]], int] | None = None
@@ -100,27 +122,24 @@ def shared(notes: Mapping[str, list[str]], quote: str = "") -> list[str]:
     """Each note once, behind the names that it is of unless it is of all.
 
     Args:
-        notes: of each network by its name; three names or more that follow one another here become "first to last".
+        notes: of each network by its name.
         quote: is put around each name.
     """
     whose: dict[str, list[str]] = {}
     for name, lines in notes.items():
         for line in lines:
             whose.setdefault(line, []).append(name)
-    order = list(notes)
-    return [f"{_span(names, order, quote)}{line}" for line, names in whose.items()]
-
-
-def _span(names: list[str], order: list[str], quote: str) -> str:
-    if names == order:
-        return ""
-    found = []
-    for _, run in groupby(enumerate(names), key=lambda pair: order.index(pair[1]) - pair[0]):
-        near = [f"{quote}{name}{quote}" for _, name in run]
-        found += [f"{near[0]} to {near[-1]}"] if len(near) > 2 else near
-    return f"{', '.join(found)}: "
+    heads = {line: ", ".join(f"{quote}{name}{quote}" for name in names) for line, names in whose.items()}
+    return [line if len(whose[line]) == len(notes) else f"{heads[line]}: {line}" for line in whose]
 
 
 def _count(printed: str) -> int | None:
     number, _, unit = printed.partition(" ")
     return int(Decimal(number.replace(",", "")) * UNITS[unit]) if number and unit in UNITS else None
+
+
+# What several papers' builders take.
+IN_CHANNELS = Argument(int, 3, "channels of the image: 3 in colour, 1 in grey")
+HIDDEN_DROPOUT = Argument(float, 0.5, "probability after each of the two hidden linear layers, in training")
+SAME = Argument(bool, False, "pad as TensorFlow does instead of symmetrically")
+EPS = Argument(float, 1e-5, "what batch norm adds to the variance")

@@ -1,6 +1,6 @@
 """What is known of the networks of `networks/googlenet.py`."""
 
-from .entry import Accuracy, Entry, Paper, Printed
+from .entry import IN_CHANNELS, Accuracy, Argument, Entry, Paper, Printed
 
 PAPER = Paper(
     title="Going Deeper with Convolutions",
@@ -11,10 +11,12 @@ PAPER = Paper(
 )
 CAFFE = "https://github.com/BVLC/caffe/tree/master/models/bvlc_googlenet"
 TORCHVISION = "https://docs.pytorch.org/vision/stable/models/generated/torchvision.models.googlenet.html"
+AUX = Argument(bool, False, "with the two auxiliary heads of section 5, to train them")
 
 ENTRIES = {
     "googlenet": Entry(
-        module="googlenet", builder="googlenet", arguments=("in_channels", "aux"), smallest=31, paper=PAPER,
+        module="googlenet", builder="googlenet", arguments={"in_channels": IN_CHANNELS, "aux": AUX},
+        smallest=31, paper=PAPER,
         idea="filters of three sizes side by side, made affordable by 1x1 convolutions in front of them",
         params=6_998_552, macs=1_582_671_872,
         printed=Printed("6.8 M", "1.50 G", "sums of the rows of Table 1, 6,797.7 K and 1,502 M"),
@@ -24,12 +26,16 @@ ENTRIES = {
             "exactly from their filters, and 54 M MACs for 5a, whose filters make 51.1 M"
         ),
         accuracy=Accuracy(
-            0.687, "ImageNet validation, one centre crop, a replica; the paper prints top-5 alone, 0.8993", CAFFE
+            0.687, "ImageNet validation, one centre crop, a replica; the paper prints top-5 alone, 89.93 %", CAFFE
         ),
     ),
     "googlenet_bn": Entry(
-        module="googlenet", builder="googlenet_bn", arguments=("in_channels", "aux", "torchvision"), smallest=31,
-        paper=PAPER,
+        module="googlenet", builder="googlenet_bn",
+        arguments={
+            "in_channels": IN_CHANNELS, "aux": AUX,
+            "torchvision": Argument(bool, False, "the form that torchvision's weights need, with 3x3 in place of 5x5"),
+        },
+        smallest=31, paper=PAPER,
         idea="GoogLeNet with the batch norm that came a year later",
         params=7_005_832, macs=1_582_671_872,
         accuracy=Accuracy(

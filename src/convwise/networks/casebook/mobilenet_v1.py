@@ -1,6 +1,6 @@
 """What is known of the networks of `networks/mobilenet_v1.py`."""
 
-from .entry import Accuracy, Entry, Paper, Printed
+from .entry import EPS, IN_CHANNELS, SAME, Accuracy, Argument, Entry, Paper, Printed
 
 PAPER = Paper(
     title="MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications",
@@ -10,7 +10,13 @@ PAPER = Paper(
     url="https://arxiv.org/abs/1704.04861",
 )
 PROTOCOL = "ImageNet at 224 px, one network; split and crops are not stated"
-ARGUMENTS = ("in_channels", "width", "relu6", "same", "eps")
+ARGUMENTS = {
+    "in_channels": IN_CHANNELS,
+    "width": Argument(float, 1.0, "times the channels of every layer; 0.25 to 1 in the paper"),
+    "relu6": Argument(bool, False, "ReLU6, with which weights are published, in place of the paper's ReLU"),
+    "same": SAME,
+    "eps": EPS,
+}
 
 ENTRIES = {
     "mobilenet_v1": Entry(

@@ -1,6 +1,6 @@
 """What is known of the networks of `networks/mobilenet_v2.py`."""
 
-from .entry import Accuracy, Entry, Paper, Printed
+from .entry import EPS, IN_CHANNELS, SAME, Accuracy, Argument, Entry, Paper, Printed
 
 PAPER = Paper(
     title="MobileNetV2: Inverted Residuals and Linear Bottlenecks",
@@ -12,7 +12,13 @@ PAPER = Paper(
 
 ENTRIES = {
     "mobilenet_v2": Entry(
-        module="mobilenet_v2", builder="mobilenet_v2", arguments=("in_channels", "width", "dropout", "same", "eps"),
+        module="mobilenet_v2", builder="mobilenet_v2",
+        arguments={
+            "in_channels": IN_CHANNELS,
+            "width": Argument(float, 1.0, "times the channels of every layer; 0.35 to 1.4 in the paper"),
+            "dropout": Argument(float, 0.2, "probability before the last linear layer, in training"),
+            "same": SAME, "eps": EPS,
+        },
         paper=PAPER,
         idea="inverted residuals: shortcuts join thin linear bottlenecks, the depthwise layer is wide in between",
         params=3_504_872, macs=300_774_272,

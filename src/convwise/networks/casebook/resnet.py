@@ -1,6 +1,6 @@
 """What is known of the networks of `networks/resnet.py`."""
 
-from .entry import Accuracy, Entry, Paper, Printed
+from .entry import IN_CHANNELS, Accuracy, Argument, Entry, Paper, Printed
 
 PAPER = Paper(
     title="Deep Residual Learning for Image Recognition",
@@ -43,31 +43,33 @@ ACCURACY = {
     "plain18": Accuracy(0.7206, TEN_CROP, "Table 2"),
     "plain34": Accuracy(0.7146, TEN_CROP, "Table 2"),
     **{f"resnet{depth}": Accuracy(top1, CIFAR_TEST, "Table 6") for depth, (*_, top1) in CIFAR.items()},
-    "resnet110": Accuracy(CIFAR[110][3], f"{CIFAR_TEST}, the best of five (their mean is 0.9339)", "Table 6"),
+    "resnet110": Accuracy(CIFAR[110][3], f"{CIFAR_TEST}, the best of five (their mean is 93.39 %)", "Table 6"),
 }
 DIFFERENCE = {
     "resnet34": "the printed MACs are those of the plain twin; the three projections of option B come on top",
     "resnet50": "MACs would round to 3.9 G; the paper does not say what it leaves out",
 }
+SHORTCUT = Argument(str, "B", "A pads with zeros where the shape changes, B projects there, C projects everywhere")
+V1_5 = Argument(bool, False, "stride 2 in a bottleneck's 3x3 convolution, not its first 1x1, as published weights need")
 
 
 def _imagenet(depth: int, *, plain: bool) -> Entry:
     residual_params, residual_macs, plain_params, plain_macs, printed = IMAGENET[depth]
     bottleneck = depth >= 50
     fixed: dict[str, object] = {"depth": depth, "plain": plain}
-    arguments = ["in_channels"]
+    arguments = {"in_channels": IN_CHANNELS}
     # an argument that would change nothing is not offered
     if plain:
         fixed["shortcut"] = "B"
     else:
-        arguments.append("shortcut")
+        arguments["shortcut"] = SHORTCUT
     if bottleneck:
-        arguments.append("v1_5")
+        arguments["v1_5"] = V1_5
     else:
         fixed["v1_5"] = False
     name = f"plain{depth}" if plain else f"resnet{depth}"
     return Entry(
-        module="resnet", builder="resnet", fixed=fixed, arguments=tuple(arguments),
+        module="resnet", builder="resnet", fixed=fixed, arguments=arguments,
         paper=PAPER, idea=PLAIN if plain else RESIDUAL,
         params=plain_params if plain else residual_params, macs=plain_macs if plain else residual_macs,
         printed=None if plain and bottleneck else Printed(None, printed, "Table 1, FLOPs that are multiply-adds"),
@@ -81,7 +83,7 @@ def _cifar(depth: int, *, plain: bool) -> Entry:
     fixed = {"depth": depth, "plain": plain, **({"shortcut": "A"} if plain else {})}
     return Entry(
         module="resnet", builder="resnet_cifar", fixed=fixed,
-        arguments=("in_channels",) if plain else ("in_channels", "shortcut"),
+        arguments={"in_channels": IN_CHANNELS, **({} if plain else {"shortcut": SHORTCUT._replace(default="A")})},
         resolution=32, num_classes=10, paper=PAPER, idea=PLAIN if plain else RESIDUAL,
         params=params, macs=macs,
         printed=None if plain else Printed(printed, None, "Table 6"),

@@ -1,6 +1,6 @@
 """What is known of the networks of `networks/vgg.py`."""
 
-from .entry import Accuracy, Entry, Paper, Printed
+from .entry import HIDDEN_DROPOUT, IN_CHANNELS, Accuracy, Entry, Paper, Printed
 
 PAPER = Paper(
     title="Very Deep Convolutional Networks for Large-Scale Image Recognition",
@@ -15,7 +15,7 @@ IDEA_BN = "VGG with batch norm between each convolution and its ReLU; not in the
 DENSE = "ImageNet validation, one network run densely over image and mirror image, shorter side "
 ONE_CROP = "ImageNet validation, shorter side 256 px, one centre crop of 224, one network"
 TORCHVISION = "torchvision, weights IMAGENET1K_V1"
-ARGUMENTS = ("in_channels", "dropout")
+ARGUMENTS = {"in_channels": IN_CHANNELS, "dropout": HIDDEN_DROPOUT}
 
 ENTRIES = {
     "vgg11": Entry(
