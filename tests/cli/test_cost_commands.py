@@ -29,6 +29,23 @@ def raising():
 def lazy():
     return nn.LazyLinear(3)
 
+def wide(width, *, num_classes=5):
+    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(nn.Conv2d(3, width, 1), nn.Conv2d(width, width, 1), pool, nn.Linear(width, num_classes))
+
+class Chatty(nn.Module):
+    def __init__(self):
+        super().__init__()
+        print("a word when built")
+        self.conv = nn.Conv2d(3, 4, 1)
+    def forward(self, x):
+        print("a word when run")
+        return self.conv(x)
+
+class Ending(nn.Module):
+    def forward(self, x):
+        raise SystemExit(9)
+
 class Pair(nn.Module):
     def forward(self, x):
         return x, x
@@ -56,18 +73,6 @@ def test_the_casebook_is_printed_with_every_number_and_its_source(convwise: Conv
     assert list(forms) == ["googlenet_bn", "resnet18"]
 
 
-def test_the_casebook_as_text_has_a_row_a_network_and_no_long_line(convwise: Convwise) -> None:
-    text = convwise("networks").ends(0).out
-    rows = re.findall(r"^  (\w+) +\d+x\d+x\d+  ", text, re.MULTILINE)
-    assert rows == list(networks.names())
-    lines = text.splitlines()
-    assert max(len(line) for line in lines if "https://" not in line) <= 120
-    assert len(lines) <= 200
-    assert re.search(r"^  resnet18 .* \*72\.12 %$", text, re.MULTILINE)
-    assert re.search(r"^  mobilenet_v2 .* 72\.0 %$", text, re.MULTILINE)
-    assert sum("its own resolution" in line for line in lines) <= 2  # the B networks once, the Lite ones once
-
-
 def test_cost_by_stage_sums_to_the_casebook(convwise: Convwise) -> None:
     found = convwise("cost", "googlenet", "--argument", "aux=true", "--json").ends(0).json
     assert (found["params"], found["idle_params"], found["macs"]) == (6_998_552, 6_379_728, 1_582_671_872)
@@ -79,8 +84,12 @@ def test_cost_by_stage_sums_to_the_casebook(convwise: Convwise) -> None:
 
 def test_cost_takes_arguments_classes_and_resolution(convwise: Convwise) -> None:
     command = ("cost", "mobilenet_v2", "--argument", "width=0.5", "--resolution", "160", "--json")
-    assert convwise(*command).ends(0).json["macs"] == 50_184_000  # 50.2 M in the authors' grid
+    found = convwise(*command).ends(0).json
+    assert found["macs"] == 50_184_000  # 50.2 M in the authors' grid
+    asked = {"network": "mobilenet_v2", "path": None, "arguments": {"width": 0.5}, "num_classes": 1000}
+    assert {key: found[key] for key in asked} == asked
     text = convwise("cost", "resnet20", "--num-classes", "7", "--by", "layer").ends(0).out
+    assert text.startswith("resnet20, 7 classes, input 32x32x3, one image ")
     assert re.search(r"head\.3 +7 +455 +448 ", text)  # 64 x 7 weights and 7 biases
     assert "params              269,527 " in text  # 269,722 with ten classes
 
@@ -89,6 +98,27 @@ def test_cost_of_a_run_is_that_of_its_network(convwise: Convwise, run: Path) -> 
     found = convwise("cost", run, "--json").ends(0).json
     saved = json.loads((run / "classifier" / "classifier.json").read_text())
     assert {key: found[key] for key in saved["cost"]} == saved["cost"]
+    assert (found["path"], found["num_classes"]) == (str(run), 2)
+    assert found["network"] in networks.names()
+    assert convwise("cost", run).ends(0).out.startswith(f"{run}: {found['network']}, ")
+
+
+def test_the_columns_of_layers_and_of_stages_add_up_to_the_totals(convwise: Convwise) -> None:
+    for by in ("stage", "layer"):
+        text = convwise("cost", "alexnet", "--by", by).ends(0).out
+        head, *rows = text.split("\n\n")[1].splitlines()
+        assert head.split() == [by, "output", "params", "MACs", "share", "activation", "bytes", "MACs/byte"]
+        costs = [[int(n.replace(",", "")) for n in re.findall(r"(?<= )[\d,]+(?= |$)", row)][-3:] for row in rows]
+        # facts, section 1
+        assert [sum(column) for column in zip(*costs, strict=True)][:2] == [60_965_224, 724_406_816]
+        assert f"{sum(row[2] for row in costs) / 1e6:.1f} MB written in all" in text
+        assert len({len(row) for row in rows}) == 1  # every column ends where the others end
+    assert re.search(r"^  \d+ norms, pools and others  +0  +0  +0\.0 %  +[\d,]+  +0\.00$", text, re.MULTILINE)
+
+
+def test_operators_have_the_names_of_the_field(convwise: Convwise) -> None:
+    text = convwise("cost", "resnet18").ends(0).out
+    assert "not in the MACs     batch norm (20), ReLU (17), add (8), max pool (1), mean (1)\n" in text
 
 
 def test_cost_of_a_module_of_the_users(convwise: Convwise) -> None:
@@ -111,11 +141,47 @@ def test_cost_measured_drawn_and_advised(convwise: Convwise) -> None:
     found = convwise("cost", "lenet5", "--measure", "--advise", "--picture", "lenet.svg", "--json").ends(0).json
     assert list(found["latency"]) == ["total", "stage1", "stage2", "head"]
     assert all(0 < row["latency_ms"] <= row["latency_p95_ms"] and row["n"] == 20 for row in found["latency"].values())
-    first = found["advice"][0]
-    assert first["layer"] == "head.1"  # 48,120 of 61,706 params
-    pooled = next(s for s in first["substitutions"] if s["name"] == "global average pooling first")
+    dense = next(row for row in found["advice"] if row["layer"] == "head.1")
+    pooled = next(s for s in dense["substitutions"] if s["name"] == "global average pooling first")
     assert pooled["params_saved"] == (400 - 16) * 120
+    assert pooled["ratio"] == pytest.approx(16 / 400)
+    everywhere = next(row for row in found["rewritten"] if row["name"] == "global average pooling first")
+    assert everywhere["params"] == found["params"] - pooled["params_saved"]
     assert ET.parse(convwise.cwd / "lenet.svg").getroot().tag.endswith("svg")
+    text = convwise("cost", "lenet5", "--advise").ends(0).out
+    assert text.count("none of the papers' substitutions saves MACs") == 1
+    assert re.search(r"^  everywhere it saves +layers +MACs +params +ratio$", text, re.MULTILINE)
+
+
+def test_a_picture_that_is_there_is_replaced_only_when_asked(convwise: Convwise) -> None:
+    file = convwise.cwd / "keep.svg"
+    file.write_text("important")
+    command = ("cost", "lenet5", "--picture", "keep.svg")
+    said = "--picture 'keep.svg' exists already; give --overwrite to replace it, or another file"
+    assert convwise(*command).ends(2).message == said
+    assert file.read_text() == "important"
+    assert convwise(*command, "--overwrite").ends(0).out.endswith("drawn in keep.svg\n")
+    assert "lenet5, 10 classes" in file.read_text()
+
+
+def test_a_module_of_the_users_takes_arguments_and_is_drawn(convwise: Convwise) -> None:
+    (convwise.cwd / "mine.py").write_text(MINE)
+    command = ("cost", "mine:wide", "--argument", "width=16", "--num-classes", "3", "--resolution", "4")
+    found = convwise(*command, "--picture", "w.svg", "--json").ends(0).json
+    assert found["params"] == (3 + 1) * 16 + (16 + 1) * 16 + (16 + 1) * 3
+    assert (found["arguments"], found["num_classes"]) == ({"width": 16}, 3)
+    svg = (convwise.cwd / "w.svg").read_text()
+    assert "mine:wide, width=16, 3 classes" in svg
+    assert "4\u00d74\u00d716" in svg
+
+
+def test_what_a_module_prints_does_not_mix_with_the_result_and_it_cannot_end_the_command(convwise: Convwise) -> None:
+    (convwise.cwd / "mine.py").write_text(MINE)
+    done = convwise("cost", "mine:Chatty", "--json", "--resolution", "8").ends(0)
+    assert done.json["params"] == 16
+    assert done.err.splitlines() == ["a word when built", "a word when run"]
+    said = convwise("cost", "mine:Ending").ends(2).message
+    assert said.startswith("mine:Ending called sys.exit(9), which would end convwise too; ")
 
 
 @pytest.mark.parametrize(
@@ -134,9 +200,11 @@ def test_cost_measured_drawn_and_advised(convwise: Convwise) -> None:
         (
             ("cost", "efficientnet", "--argument", "phi=abc"),
             2,
-            "phi of efficientnet must be from -10.0 to 10.0, got abc",
+            "phi of efficientnet must be a number, got 'abc'",
         ),
         (("cost", "runs/9"), 3, "there is no folder 'runs/9'; give a run, a name of `convwise networks`"),
+        (("cost", "vgg16", "--measure", "--resolution", "20000"), 6, "measuring vgg16, 1000 classes at 20000 px needs"),
+        (("cost", "lenet5", "--overwrite"), 2, "overwrite has no effect without --picture; leave it out, or add"),
         (("cost", "lenet5", "--picture", "lenet.png"), 2, "picture must end in .svg, got 'lenet.png'"),
         (("cost", "lenet5", "--picture", "no/such.svg"), 2, "--picture 'no/such.svg' cannot be written: No such file"),
         (
@@ -178,12 +246,53 @@ def test_what_cannot_be_used_is_said_in_one_line(
         ({"name": "torch.nn:Nothing"}, "builder 'torch.nn:Nothing': module 'torch.nn' has no function 'Nothing'"),
         ({"name": "no.such:thing"}, "builder 'no.such:thing': module 'no.such' cannot be imported"),
         ({"name": "torch.nn:"}, "a builder must be module:function, got 'torch.nn:'"),
-        ({"name": "torch.nn:Linear", "num_classes": 3}, "num-classes and argument have no effect on 'torch.nn:Linear'"),
+        (
+            {"name": "torch.nn:Linear", "arguments": ["in_features=3"]},
+            "builder 'torch.nn:Linear' cannot be called so: missing a required argument: 'out_features'; --argument",
+        ),
+        (
+            {"name": "torch.nn:ReLU", "num_classes": 3},
+            "builder 'torch.nn:ReLU' cannot be called so: got an unexpected keyword argument 'num_classes'",
+        ),
+        ({"name": "lenet5", "arguments": ["=3"]}, "argument must be NAME=VALUE, got '=3'"),
+        ({"name": "vgg16", "arguments": ["a=1", "a=2"]}, "argument 'a' is given twice; leave one of them out"),
+        (
+            {"name": "torch.nn:ReLU", "num_classes": 3, "arguments": ["num_classes=4"]},
+            "num_classes is given twice, as an option and as an argument",
+        ),
+        (
+            {"name": "./", "num_classes": 3},
+            "num-classes and argument have no effect on './'; a classifier is costed as",
+        ),
     ],
 )
 def test_a_subject_that_there_is_not_is_refused(asked: dict[str, object], sentence: str) -> None:
     with pytest.raises(UsageError, match=re.escape(sentence)):
         find_subject(**asked)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("16", 16), ("-1", -1), ("0.5", 0.5), (".5", 0.5), ("1e-3", 0.001), ("true", True), ("False", False),
+        ("none", None), ("None", None), ("resnet18", "resnet18"), ("DEFAULT", "DEFAULT"), ("a=b", "a=b"), ("", ""),
+    ],
+)  # fmt: skip
+def test_the_value_of_an_argument_is_what_it_reads_as(text: str, value: object) -> None:
+    (found,) = find_subject("builtins:dict", arguments=[f"x={text}"]).arguments.values()
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("asked", "title"),
+    [
+        ({"name": "vgg16"}, "vgg16, 1000 classes"),
+        ({"name": "googlenet", "num_classes": 1, "arguments": ["aux=TRUE"]}, "googlenet, aux=true, 1 class"),
+        ({"name": "torch.nn:ReLU", "arguments": ["inplace=false"]}, "torch.nn:ReLU, inplace=false"),
+    ],
+)
+def test_the_title_says_what_is_asked_about(asked: dict[str, object], title: str) -> None:
+    assert find_subject(**asked).title == title  # type: ignore[arg-type]
 
 
 def test_a_name_of_the_casebook_wins_over_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

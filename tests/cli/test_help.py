@@ -16,7 +16,7 @@ COMMANDS = {
     "predict": ["--csv", "--threads", "--json", "--quiet"],
     "networks": ["--json"],
     "cost": ["--by", "--resolution", "--channels", "--num-classes", "--argument", "--measure", "--advise", "--picture",
-             "--threads", "--json"],
+             "--overwrite", "--threads", "--json"],
     "conv": ["--input", "--filters", "--kernel", "--stride", "--padding", "--bottleneck", "--bias", "--json"],
     "cache": ["--clear", "--json"],
 }  # fmt: skip

@@ -37,7 +37,7 @@ def test_a_disk_that_is_full_while_the_network_is_cached(tmp_path: Path, small_d
     cold.fit(photos, "run").ends(0)
 
 
-def test_a_disk_that_is_full_while_features_are_cached(
+def test_a_disk_without_room_for_the_features_is_said_before_they_are_computed(
     tmp_path: Path, small_disk: Disk, warm_cache: Path, run: Path, thirty: Path
 ) -> None:
     small_disk.change("size=60m")
@@ -49,8 +49,9 @@ def test_a_disk_that_is_full_while_features_are_cached(
     convwise.fit(some, "first").ends(0)
     before = cached_rows(cache)
     filler = small_disk.fill(leave=40_000)
-    found = convwise.fit(thirty, "run").ends(6)
-    assert "what was finished is kept" in found.message
+    found = convwise.fit(thirty, "run").ends(6)  # 20 more rows of 5120 bytes
+    assert found.message.startswith("features at 224 px of 30 files take 102.4 kB of disk, and ")
+    assert found.message.endswith(" or set CONVWISE_CACHE to another disk")
     assert not (tmp_path / "run").exists()
     assert cached_rows(cache) == before
     filler.unlink()
@@ -139,5 +140,7 @@ def test_a_limit_on_the_size_of_files_stops_the_run_without_a_trace(
 def test_memory_that_gives_out_is_said_in_one_line(convwise: Convwise, run: Path, tmp_path: Path) -> None:
     (tmp_path / "large.png").write_bytes(huge_png(13_000))  # 169 megapixels, within the limit, one byte each
     found = convwise.python("-c", in_child(LITTLE_MEMORY), "predict", run, "large.png", "--threads", 1).ends(6)
-    assert "not enough memory" in found.message
+    assert found.message == (
+        "the machine gave out: not enough memory; fewer threads, smaller images and a lower resolution need less"
+    )
     convwise("predict", run, "large.png").ends(0)

@@ -63,7 +63,7 @@ def test_evaluate_says_how_many_images_were_trained_on(convwise: Convwise, photo
 
 def test_progress_goes_to_stderr_and_the_result_to_stdout(graphs_only: Convwise, photos: Path, tmp_path: Path) -> None:
     found = graphs_only("fit", photos, "--out", "out").ends(0)
-    assert found.err == "features at 224 px (0.1 MB to cache): 20\n"
+    assert found.err == "features at 224 px (102.4 kB to cache): 20\n"
     assert "images right, split `test`, which chose nothing" in found.out
     assert "report   out/report.html" in found.out
     assert (tmp_path / "out" / "report.html").exists()

@@ -97,7 +97,8 @@ def test_the_page_says_what_was_measured_in_words() -> None:
     text = read(example()).text
     for sentence in [
         "97.8 % of images classified right",
-        "On 184 images of test (measured once, chose nothing). The 95 % interval runs from 94.0 to 99.0 %.",
+        "lite0 , head, at 224 px. On 184 images of test (measured once, chose nothing).",
+        "The 95 % interval runs from 94.0 to 99.0 %.",
         "always answering ants , the most common class here, would be right on 50.0 %",
         "180 images right of 184",
         "4 images of 184 were classified wrong; here is 1, the surest first.",
@@ -114,6 +115,16 @@ def test_the_page_says_what_was_measured_in_words() -> None:
         "2026-01-31, in 41 s",
     ]:
         assert sentence in text
+
+
+def test_the_corner_of_the_confusion_picture_names_both_ways() -> None:
+    assert "answer \u2192 true class \u2193 ants" in read(example()).text
+
+
+def test_the_heading_of_a_column_is_not_broken_within_a_word() -> None:
+    """With `anywhere` the column may become as narrow as a letter; with `break-word` as the longest word."""
+    (rule,) = re.findall(r"\.confusion thead th \{(.*?)\}", report.render(example()))
+    assert "overflow-wrap: break-word;" in rule
 
 
 def test_few_images_bring_a_caveat_and_many_do_not() -> None:

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -44,6 +44,14 @@ def say(line: str = "") -> None:
     from ..data.text import visible
 
     typer.echo(visible(line))
+
+
+def say_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows, the first of them the head: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, *cells in rows:
+        line = [f"{name:{widths[0]}}", *(f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))]
+        say("  " + "  ".join(line).rstrip())
 
 
 def print_json(record: dict[str, Any]) -> None:

@@ -1,15 +1,15 @@
 """What a command is asked about: a network of the casebook, a saved classifier, or a module of the user's."""
 
-import json
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import nn
+
+WORDS = {"true": True, "false": False, "none": None}  # of values that are neither numbers nor text
 
 
 @dataclass(frozen=True)
@@ -18,15 +18,30 @@ class Subject:
 
     Attributes:
         name: as the user gave it.
+        network: its name in the casebook, or module:builder.
+        arguments: of its builder, but for `num_classes`.
+        num_classes: None where the builder of a module was not told.
         input_shape: (C, H, W) of one image.
         build: builds it, with random weights where it is a network of the casebook.
         casebook: whether it is one, which can do without memory for its weights.
     """
 
     name: str
+    network: str
+    arguments: Mapping[str, object]
+    num_classes: int | None
     input_shape: tuple[int, int, int]
     build: "Callable[[], nn.Module]"
     casebook: bool
+
+    @property
+    def title(self) -> str:
+        """What it is in full: "runs/1: mobilenet_v2, width=0.5, 7 classes"."""
+        told = [f"{name}={_written(value)}" for name, value in self.arguments.items()]
+        if self.num_classes is not None:
+            told.append("1 class" if self.num_classes == 1 else f"{self.num_classes} classes")
+        network = self.network if self.name == self.network else f"{self.name}: {self.network}"
+        return ", ".join([network, *told])
 
     def to_analyze(self) -> "nn.Module":
         """Build it, without memory for its weights where that can be."""
@@ -45,10 +60,11 @@ def find_subject(
     """Find what `name` stands for.
 
     Args:
-        name: of the casebook; folder of a run or classifier; or `module:builder`, a function without arguments.
+        name: of the casebook; folder of a run or classifier; or `module:builder`, a function that gives an nn.Module.
         resolution: side of the input, pixels; None for the usual one.
-        num_classes: None for as many as the paper has; for a network of the casebook alone.
-        arguments: NAME=VALUE, of the casebook's builder.
+        num_classes: of a builder; None for as many as the paper has, or as the user's own has by default.
+        arguments: NAME=VALUE, of a builder. A whole number, a decimal one, true, false and none are taken as such,
+            anything else as text.
         channels: of the input, for `module:builder` alone; None for 3.
 
     Raises:
@@ -64,8 +80,8 @@ def find_subject(
     for option, value in (("resolution", resolution), ("channels", channels)):
         if value is not None and value < 1:
             raise UsageError(f"{option} must be at least 1, got {value}")
-    if (foreign or folder) and (num_classes is not None or arguments):
-        raise UsageError(f"num-classes and argument have no effect on {name!r}; they are for networks of the casebook")
+    if folder and (num_classes is not None or arguments):
+        raise UsageError(f"num-classes and argument have no effect on {name!r}; a classifier is costed as it was saved")
     if channels is not None and not foreign:
         raise UsageError(
             f"channels has no effect on {name!r}; a network of the casebook takes --argument in_channels=N"
@@ -76,9 +92,10 @@ def find_subject(
         saved = classifier.load(name)
         side = resolution or saved.preprocessing.resolution
         return _of_casebook(name, saved.network, side, len(saved.classes), saved.arguments)
+    given = _parsed(arguments)
     if foreign:
-        return _of_user(name, (channels or 3, resolution or 224, resolution or 224))
-    return _of_casebook(name, name, resolution, num_classes, dict(_parsed(argument) for argument in arguments))
+        return _of_user(name, (channels or 3, resolution or 224, resolution or 224), num_classes, given)
+    return _of_casebook(name, name, resolution, num_classes, given)
 
 
 def _of_casebook(
@@ -86,58 +103,52 @@ def _of_casebook(
 ) -> Subject:
     from .. import networks
 
-    if resolution is not None:
-        arguments = networks.fitted_to(network, resolution, arguments)
-    shape = networks.input_shape(network, arguments, resolution)
-    return Subject(name, shape, lambda: networks.create(network, num_classes, arguments), casebook=True)
+    classes = networks.describe(network).num_classes if num_classes is None else num_classes
+    built = arguments if resolution is None else networks.fitted_to(network, resolution, arguments)
+    shape = networks.input_shape(network, built, resolution)
+    build = partial(networks.create, network, classes, built)
+    return Subject(name, network, arguments, classes, shape, build, casebook=True)
 
 
-def _of_user(spec: str, input_shape: tuple[int, int, int]) -> Subject:
-    from torch import nn
+def _of_user(
+    spec: str, input_shape: tuple[int, int, int], num_classes: int | None, arguments: Mapping[str, object]
+) -> Subject:
+    from ..errors import UsageError
+    from .guest import find_builder
 
+    if num_classes is not None and "num_classes" in arguments:
+        raise UsageError("num_classes is given twice, as an option and as an argument; leave one of them out")
+    keywords = dict(arguments) if num_classes is None else {**arguments, "num_classes": num_classes}
+    return Subject(spec, spec, arguments, num_classes, input_shape, find_builder(spec, keywords), casebook=False)
+
+
+def _parsed(arguments: Sequence[str]) -> dict[str, object]:
+    """Names and values of NAME=VALUE."""
     from ..errors import UsageError
 
-    builder = _builder(spec)
+    found: dict[str, object] = {}
+    for argument in arguments:
+        name, separator, value = argument.partition("=")
+        if not name or not separator:
+            raise UsageError(f"argument must be NAME=VALUE, got {argument!r}")
+        if name in found:
+            raise UsageError(f"argument {name!r} is given twice; leave one of them out")
+        found[name] = _value(value)
+    return found
 
-    def build() -> nn.Module:
+
+def _value(text: str) -> object:
+    """A number, true, false or none where it reads as one; else the text itself."""
+    if text.lower() in WORDS:
+        return WORDS[text.lower()]
+    for kind in (int, float):
         try:
-            module = builder()
-        except Exception as error:  # the user's own code may raise anything
-            raise UsageError(f"builder {spec!r} raised {type(error).__name__}: {error}") from error
-        if not isinstance(module, nn.Module):
-            raise UsageError(f"builder {spec!r} must return an nn.Module, got {type(module).__name__}")
-        return module
-
-    return Subject(spec, input_shape, build, casebook=False)
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
-def _builder(spec: str) -> "Callable[[], Any]":
-    """The function that `module:function` names."""
-    from ..errors import UsageError
-
-    module_name, _, function = spec.partition(":")
-    if not module_name or not function:
-        raise UsageError(f"a builder must be module:function, got {spec!r}")
-    sys.path.insert(0, os.getcwd())  # as `python -m` does: the user's own modules stand where the command is given
-    try:
-        module = import_module(module_name)
-    except Exception as error:  # a module that is not there, or whatever the user's own raises
-        reason = f"{type(error).__name__}: {error}"
-        raise UsageError(f"builder {spec!r}: module {module_name!r} cannot be imported: {reason}") from error
-    build: Callable[[], Any] | None = getattr(module, function, None)
-    if not callable(build):
-        raise UsageError(f"builder {spec!r}: module {module_name!r} has no function {function!r}")
-    return build
-
-
-def _parsed(argument: str) -> tuple[str, object]:
-    """NAME=VALUE, the value a number, true or false where it reads as one."""
-    from ..errors import UsageError
-
-    name, separator, value = argument.partition("=")
-    if not separator:
-        raise UsageError(f"argument must be NAME=VALUE, got {argument!r}")
-    try:
-        return name, json.loads(value.lower())
-    except ValueError:
-        return name, value
+def _written(value: object) -> str:
+    """A value as it is given on the command line."""
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -66,14 +66,16 @@ def arrange(volumes: "Sequence[Volume]", title: str) -> Drawing:
     for volume in shown:
         columns.append(boxes.column(volume, pixel, channel, columns[-1] if columns else None))
     y += PAD
+    after = ""
     for row in boxes.rows(columns, room):
-        y = _row(drawing, row, y) + 8
+        y = _row(drawing, row, y, after) + 8
+        after = row[-1].volume.group
     drawing.height = math.ceil(_legend(drawing, pixel, channel, y) + MARGIN)
     return drawing
 
 
-def _row(drawing: Drawing, row: list[Column], top: float) -> float:
-    """Draw a row below `top`; the y of its end."""
+def _row(drawing: Drawing, row: list[Column], top: float, after: str) -> float:
+    """Draw a row below `top`, the one before which ended in the group `after`; the y of its end."""
     up, down = (max(c.height + c.back for c in row) / 2,) * 2
     if not all(column.first for column in row):
         up, down = max(up, 2 * LINE + 8), max(down, (LINE + 8 if any(map(_below, row)) else 0))
@@ -91,7 +93,8 @@ def _row(drawing: Drawing, row: list[Column], top: float) -> float:
             x += column.width
         if group:
             drawing.panels.append((left + 2, top, x - left - 4, bottom - top))
-            name = lettering.clip(group, FONT["faint"], x - left - 20)
+            name = f"{group}, continued" if group == after and left == MARGIN else group
+            name = lettering.clip(name, FONT["faint"], x - left - 20)
             drawing.words.append(Words(left + 10, top + LINE + 1, "faint", name))
     return bottom
 
@@ -133,7 +136,7 @@ def _legend(drawing: Drawing, pixel: float, channel: float, y: float) -> float:
     line, x = y + max(up, LINE) + 10, float(MARGIN)
     drawing.bars += [(x + 4, line, 0, up), (x + 4, line, up * OBLIQUE, up * OBLIQUE)]
     x += 14 + up * OBLIQUE
-    x = _note(drawing, x, line, f"{plural(side, 'pixel')} high and {side} wide (going back, at half length)")
+    x = _note(drawing, x, line, f"{plural(side, 'pixel')} high and {side:,} wide (going back, at half length)")
     drawing.bars.append((x, line - 5, right, 0))
     _note(drawing, x + right + 10, line, f"{plural(depth, 'channel')} thick")
     line, x = line + LINE + 10, float(MARGIN)

@@ -25,7 +25,7 @@ def clip(line: str, size: float, room: float) -> str:
 
 
 def wrap(line: str, size: float, room: float, most: int) -> list[str]:
-    """At most `most` lines that fit, broken at spaces; the end of what is still too long is left out."""
+    """At most `most` lines that fit, broken at spaces that may break; the end of what is still too long is left out."""
     lines = list(_wrapped(line, size, room))
     if len(lines) > most:
         lines = [*lines[: most - 1], " ".join(lines[most - 1 :])]
@@ -34,7 +34,7 @@ def wrap(line: str, size: float, room: float, most: int) -> list[str]:
 
 def _wrapped(line: str, size: float, room: float) -> Iterator[str]:
     taken: list[str] = []
-    for word in line.split():
+    for word in filter(None, line.split(" ")):
         if taken and width(" ".join([*taken, word]), size) > room:
             yield " ".join(taken)
             taken = []

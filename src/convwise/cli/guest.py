@@ -1,0 +1,79 @@
+"""Code of the user's: found, called and kept from doing harm."""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@contextmanager
+def guarding(name: str) -> Iterator[None]:
+    """Around code of the user's: what it prints goes to stderr, for stdout is the result's, and it cannot end us.
+
+    Raises:
+        UsageError: it called sys.exit.
+    """
+    from ..errors import UsageError
+
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except SystemExit as error:
+        raise UsageError(
+            f"{name} called sys.exit({error.code!r}), which would end convwise too; a script's own run belongs under "
+            "`if __name__ == '__main__'`"
+        ) from error
+
+
+def find_builder(spec: str, keywords: Mapping[str, object]) -> "Callable[[], nn.Module]":
+    """Find the function that `module:function` names; what is returned calls it with `keywords`.
+
+    Raises:
+        UsageError: there is no such module or function, or it cannot be called so; when called: it raises, or gives
+            no nn.Module.
+    """
+    from ..errors import UsageError
+
+    module_name, _, function = spec.partition(":")
+    if not module_name or not function:
+        raise UsageError(f"a builder must be module:function, got {spec!r}")
+    sys.path.insert(0, os.getcwd())  # as `python -m` does: the user's own modules stand where the command is given
+    try:
+        module = import_module(module_name)
+    except Exception as error:  # a module that is not there, or whatever the user's own raises
+        reason = f"{type(error).__name__}: {error}"
+        raise UsageError(f"builder {spec!r}: module {module_name!r} cannot be imported: {reason}") from error
+    builder: Callable[..., Any] | None = getattr(module, function, None)
+    if not callable(builder):
+        raise UsageError(f"builder {spec!r}: module {module_name!r} has no function {function!r}")
+    try:
+        inspect.signature(builder).bind(**keywords)
+    except ValueError:
+        pass  # it is written in C and has no signature to ask
+    except TypeError as error:
+        raise UsageError(
+            f"builder {spec!r} cannot be called so: {error}; --argument NAME=VALUE gives it an argument"
+        ) from error
+    return partial(_build, spec, builder, keywords)
+
+
+def _build(spec: str, builder: "Callable[..., Any]", keywords: Mapping[str, object]) -> "nn.Module":
+    import torch
+
+    from ..errors import UsageError
+
+    torch.manual_seed(0)  # where the path depends on values, the same weights take the same path
+    try:
+        module = builder(**keywords)
+    except Exception as error:  # the user's own code may raise anything
+        raise UsageError(f"builder {spec!r} raised {type(error).__name__}: {error}") from error
+    if not isinstance(module, torch.nn.Module):
+        raise UsageError(f"builder {spec!r} must return an nn.Module, got {type(module).__name__}")
+    return module
