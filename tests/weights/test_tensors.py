@@ -180,7 +180,7 @@ def image(path: Path) -> None:
         (web_page, "it is a web page, not weights; load the file itself"),
         (cut_zip, BAD_ZIP),
         (other_zip, BAD_ZIP),
-        (cut_legacy, NO_CODE),
+        (cut_legacy, "it is damaged or cut short, or no file of weights"),
         (cut_safetensors, "it is a safetensors file that is damaged or cut short; get it again"),
         (endless_safetensors, "it is a safetensors file that is damaged or cut short; get it again"),
         (text, "it is text, not weights"),
