@@ -16,8 +16,8 @@ V2 = "0::/outer/inner\n"
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (47_040, "47.0 kB"), (72_000_000_000, "72.0 GB"),
-     (1_800_000_000_000, "1.8 TB"), (8 * 10**20, "800,000.0 PB")],
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (47_040, "47.0 kB"), (999_949, "999.9 kB"), (999_950, "1.0 MB"),
+     (72_000_000_000, "72.0 GB"), (1_800_000_000_000, "1.8 TB"), (8 * 10**20, "800,000.0 PB")],
 )  # fmt: skip
 def test_bytes_have_a_unit_that_can_be_read(count: int, text: str) -> None:
     assert in_bytes(count) == text

@@ -40,7 +40,8 @@ def too_little_memory(what: str, needed: int, instead: str) -> MachineError:
 
 def in_bytes(count: int) -> str:
     """Bytes with a decimal unit, such as "72.0 GB"."""
-    power = min((len(str(count)) - 1) // 3, len(UNITS) - 1)
+    last = len(UNITS) - 1
+    power = next((p for p in range(last) if round(count / 1000**p, 1) < 1000), last)
     return f"{count / 1000**power:,.1f} {UNITS[power]}" if power else f"{count} B"
 
 

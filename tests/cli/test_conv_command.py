@@ -45,6 +45,8 @@ def test_a_form_that_is_left_out_says_why(
 ) -> None:
     found = json.loads(ask(size, kernel, bottleneck=bottleneck, as_json=True))
     assert found["unfit"] == left_out
+    kinds = ["plain", "1x1 bottleneck first", "depthwise-separable", "several 3x3"]
+    assert [a["kind"] for a in found["alternatives"]] == [kind for kind in kinds if kind not in left_out]
     assert len(found["alternatives"]) + len(left_out) == 4  # plain and three others
     lines = re.findall(r"^  left out: (.*?): (.*)$", ask(size, kernel, bottleneck=bottleneck), re.MULTILINE)
     assert {name: reason for names, reason in lines for name in names.split(", ")} == left_out

@@ -13,48 +13,6 @@ from convwise.errors import DataError, UsageError
 
 from .harness import Convwise
 
-MINE = """
-from torch import nn
-
-def small():
-    pool = nn.AdaptiveAvgPool2d(1)
-    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), pool, nn.Flatten(), nn.Linear(8, 2))
-
-def count():
-    return 3
-
-def raising():
-    raise KeyError("weights")
-
-def lazy():
-    return nn.LazyLinear(3)
-
-def wide(width, *, num_classes=5):
-    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    return nn.Sequential(nn.Conv2d(3, width, 1), nn.Conv2d(width, width, 1), pool, nn.Linear(width, num_classes))
-
-class Chatty(nn.Module):
-    def __init__(self):
-        super().__init__()
-        print("a word when built")
-        self.conv = nn.Conv2d(3, 4, 1)
-    def forward(self, x):
-        print("a word when run")
-        return self.conv(x)
-
-class Ending(nn.Module):
-    def forward(self, x):
-        raise SystemExit(9)
-
-class Pair(nn.Module):
-    def forward(self, x):
-        return x, x
-
-class Values(nn.Module):
-    def forward(self, x):
-        return x.flatten(1)[:, : 2 + int(x.sum().item())]
-"""
-
 
 def test_the_casebook_is_printed_with_every_number_and_its_source(convwise: Convwise) -> None:
     found = convwise("networks", "--json").ends(0).json["networks"]
@@ -121,22 +79,6 @@ def test_operators_have_the_names_of_the_field(convwise: Convwise) -> None:
     assert "not in the MACs     batch norm (20), ReLU (17), add (8), max pool (1), mean (1)\n" in text
 
 
-def test_cost_of_a_module_of_the_users(convwise: Convwise) -> None:
-    (convwise.cwd / "mine.py").write_text(MINE)
-    found = convwise("cost", "mine:small", "--resolution", "10", "--json").ends(0).json
-    assert (found["params"], found["macs"]) == (8 * 28 + 18, 10 * 10 * 8 * 27 + 16)
-    assert convwise("cost", "mine:count").ends(2).message == "builder 'mine:count' must return an nn.Module, got int"
-    assert convwise("cost", "mine:raising").ends(2).message == "builder 'mine:raising' raised KeyError: 'weights'"
-    assert "lazy layers have no shapes yet" in convwise("cost", "mine:lazy").ends(2).message
-    seen = convwise("cost", "mine:Values", "--channels", "1", "--resolution", "4", "--json").ends(0).json
-    assert (seen["input_shape"], seen["params"]) == ([1, 4, 4], 0)
-    message = convwise("cost", "mine:Pair", "--measure", "--resolution", "8").ends(2).message
-    assert message.startswith("mine:Pair cannot be measured: it must take float32 (B, C, H, W), give one tensor, and ")
-    (convwise.cwd / "broken.py").write_text("def build(:")
-    message = convwise("cost", "broken:build").ends(2).message
-    assert "module 'broken' cannot be imported: SyntaxError" in message
-
-
 def test_cost_measured_drawn_and_advised(convwise: Convwise) -> None:
     found = convwise("cost", "lenet5", "--measure", "--advise", "--picture", "lenet.svg", "--json").ends(0).json
     assert list(found["latency"]) == ["total", "stage1", "stage2", "head"]
@@ -145,12 +87,13 @@ def test_cost_measured_drawn_and_advised(convwise: Convwise) -> None:
     pooled = next(s for s in dense["substitutions"] if s["name"] == "global average pooling first")
     assert pooled["params_saved"] == (400 - 16) * 120
     assert pooled["ratio"] == pytest.approx(16 / 400)
-    everywhere = next(row for row in found["rewritten"] if row["name"] == "global average pooling first")
+    everywhere = next(row for row in found["rewritten"] if row["kind"] == "global average pooling first")
     assert everywhere["params"] == found["params"] - pooled["params_saved"]
     assert ET.parse(convwise.cwd / "lenet.svg").getroot().tag.endswith("svg")
     text = convwise("cost", "lenet5", "--advise").ends(0).out
     assert text.count("none of the papers' substitutions saves MACs") == 1
-    assert re.search(r"^  everywhere it saves +layers +MACs +params +ratio$", text, re.MULTILINE)
+    assert re.search(r"^    global average pooling first +46,080 +46,080 +0\.040$", text, re.MULTILINE)  # 384 x 120
+    assert re.search(r"^  everywhere it saves +layers +saves MACs +saves params +ratio$", text, re.MULTILINE)
 
 
 def test_a_picture_that_is_there_is_replaced_only_when_asked(convwise: Convwise) -> None:
@@ -162,26 +105,7 @@ def test_a_picture_that_is_there_is_replaced_only_when_asked(convwise: Convwise)
     assert file.read_text() == "important"
     assert convwise(*command, "--overwrite").ends(0).out.endswith("drawn in keep.svg\n")
     assert "lenet5, 10 classes" in file.read_text()
-
-
-def test_a_module_of_the_users_takes_arguments_and_is_drawn(convwise: Convwise) -> None:
-    (convwise.cwd / "mine.py").write_text(MINE)
-    command = ("cost", "mine:wide", "--argument", "width=16", "--num-classes", "3", "--resolution", "4")
-    found = convwise(*command, "--picture", "w.svg", "--json").ends(0).json
-    assert found["params"] == (3 + 1) * 16 + (16 + 1) * 16 + (16 + 1) * 3
-    assert (found["arguments"], found["num_classes"]) == ({"width": 16}, 3)
-    svg = (convwise.cwd / "w.svg").read_text()
-    assert "mine:wide, width=16, 3 classes" in svg
-    assert "4\u00d74\u00d716" in svg
-
-
-def test_what_a_module_prints_does_not_mix_with_the_result_and_it_cannot_end_the_command(convwise: Convwise) -> None:
-    (convwise.cwd / "mine.py").write_text(MINE)
-    done = convwise("cost", "mine:Chatty", "--json", "--resolution", "8").ends(0)
-    assert done.json["params"] == 16
-    assert done.err.splitlines() == ["a word when built", "a word when run"]
-    said = convwise("cost", "mine:Ending").ends(2).message
-    assert said.startswith("mine:Ending called sys.exit(9), which would end convwise too; ")
+    assert [path.name for path in convwise.cwd.iterdir()] == ["keep.svg"]
 
 
 @pytest.mark.parametrize(
@@ -200,13 +124,17 @@ def test_what_a_module_prints_does_not_mix_with_the_result_and_it_cannot_end_the
         (
             ("cost", "efficientnet", "--argument", "phi=abc"),
             2,
-            "phi of efficientnet must be a number, got 'abc'",
+            "phi of efficientnet must be a number",
         ),
         (("cost", "runs/9"), 3, "there is no folder 'runs/9'; give a run, a name of `convwise networks`"),
-        (("cost", "vgg16", "--measure", "--resolution", "20000"), 6, "measuring vgg16, 1000 classes at 20000 px needs"),
+        (
+            ("cost", "vgg16", "--measure", "--resolution", "20000"),
+            6,
+            "measuring vgg16, 1,000 classes at 20000 px needs",
+        ),
         (("cost", "lenet5", "--overwrite"), 2, "overwrite has no effect without --picture; leave it out, or add"),
         (("cost", "lenet5", "--picture", "lenet.png"), 2, "picture must end in .svg, got 'lenet.png'"),
-        (("cost", "lenet5", "--picture", "no/such.svg"), 2, "--picture 'no/such.svg' cannot be written: No such file"),
+        (("cost", "lenet5", "--picture", "no/such.svg"), 2, "--picture 'no/such.svg' cannot be written: there is no"),
         (
             ("conv", "--input", "28x28", "--filters", "3", "--kernel", "5"),
             2,
@@ -286,7 +214,7 @@ def test_the_value_of_an_argument_is_what_it_reads_as(text: str, value: object) 
 @pytest.mark.parametrize(
     ("asked", "title"),
     [
-        ({"name": "vgg16"}, "vgg16, 1000 classes"),
+        ({"name": "vgg16"}, "vgg16, 1,000 classes"),
         ({"name": "googlenet", "num_classes": 1, "arguments": ["aux=TRUE"]}, "googlenet, aux=true, 1 class"),
         ({"name": "torch.nn:ReLU", "arguments": ["inplace=false"]}, "torch.nn:ReLU, inplace=false"),
     ],

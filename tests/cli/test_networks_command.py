@@ -34,11 +34,37 @@ def test_the_casebook_has_a_row_a_network_and_its_notes_behind_all_rows(ask: Ask
     table, notes = ask().split("\nNotes\n")
     assert re.findall(r"^  (\w+) +\d+x\d+x\d+  ", table, re.MULTILINE) == list(names())
     assert re.search(r"^  resnet18 .* \*72\.12 %$", table, re.MULTILINE)
-    assert re.search(r"^  mobilenet_v2 .* 72\.00 %$", table, re.MULTILINE)
+    assert re.search(r"^  mobilenet_v2 .* 72\.0 %$", table, re.MULTILINE)
     assert notes.count("its own resolution") == 2  # the B networks once, the Lite ones once
     assert all(describe(name).paper.url in notes for name in names())
     assert "connections are MACs" in notes
     assert "connections are MACs" not in table
+
+
+def test_the_table_of_a_paper_is_headed_by_its_ideas_which_are_told_once(ask: Ask) -> None:
+    text = ask()
+    table, flat = text.split("\nNotes\n")[0], " ".join(text.split())
+    for block in table.split("\n\n"):
+        rows = re.findall(r"^  (\w+) +\d+x\d+x\d+  ", block, re.MULTILINE)
+        head = " ".join(re.split(r"\n +input +params ", block)[0].split())
+        assert all(describe(name).idea in head for name in rows), block
+        for idea in {describe(name).idea for name in rows}:
+            others = [name for name in rows if describe(name).idea == idea]
+            assert others == rows or f"{', '.join(others)}: {idea}." in head
+    assert all(flat.count(f"{describe(name).idea}.") == 1 for name in names())
+
+
+def test_points_of_a_column_stand_below_one_another(ask: Ask) -> None:
+    block = next(part for part in ask().split("\n\n") if "  vgg11_bn " in part)
+    rows = [line for line in block.splitlines() if line.startswith("  vgg") and line.endswith(" %")]
+    assert [row.split()[-2] for row in rows[:2]] == ["70.4", "70.370"]
+    assert len({row.rindex(".") for row in rows}) == 1
+
+
+def test_meanings_have_lines_of_their_own_where_there_is_no_room_beside(ask: Ask) -> None:
+    lines = ask("lenet5", columns="40").splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("  in_channels "))
+    assert lines[at + 1 : at + 3] == ["    channels of the image: 3 in colour,", "    1 in grey"]
 
 
 @pytest.mark.parametrize(("columns", "most"), [("", 100), ("300", 100), ("60", 60)])
@@ -58,7 +84,7 @@ def test_one_network_is_told_in_full_and_no_wider(ask: Ask, name: str) -> None:
     flat = " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 100
     assert entry.paper.title in flat
-    assert f"idea: {entry.idea}." in flat
+    assert flat.count(f"{entry.idea}.") == 1
     assert f"{entry.params:,}" in text
     assert f"{entry.macs:,}" in text
     for note in entry.notes():
@@ -83,6 +109,7 @@ def test_one_network_as_json_is_its_record_in_the_list(ask: Ask, name: str) -> N
     found: dict[str, Any] = json.loads(ask(name, as_json=True))
     entry = describe(name)
     assert (found["name"], found["smallest"]) == (name, entry.smallest)
+    assert found["published"] == (entry.accuracy and {"top1": entry.accuracy.top1, **entry.accuracy._asdict()})
     taken = {key: (value["default"], value["meaning"]) for key, value in found["arguments"]["open"].items()}
     assert taken == {key: (argument.default, argument.meaning) for key, argument in entry.arguments.items()}
 

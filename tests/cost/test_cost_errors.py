@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from convwise import networks
-from convwise.cost import analyze, sketch
+from convwise.cost import NeedsValuesError, analyze, sketch
 from convwise.errors import UsageError
 
 
@@ -128,6 +128,14 @@ def test_a_long_complaint_is_cut() -> None:
     assert len(words) < 400
 
 
+def test_a_complaint_without_spaces_is_cut_too() -> None:
+    class Shouts(nn.Module):
+        def forward(self, _x: Tensor) -> Tensor:
+            raise ValueError("x" * 400)
+
+    assert one_line(Shouts(), (3, 4, 4)) == f"{START} Shouts: ValueError: {'x' * 297}..."
+
+
 class Asks(nn.Module):
     """Takes another way for dark images."""
 
@@ -167,6 +175,22 @@ def test_a_module_that_must_see_values(module: nn.Module, operator: str) -> None
     assert one_line(module, (3, 4, 4)) == f"{kind} {words}{hint}"
 
 
+def test_that_values_are_needed_is_an_error_of_its_own() -> None:
+    class Tells(nn.Module):
+        def forward(self, _x: Tensor) -> Tensor:
+            raise RuntimeError("a metaformer needs metadata")
+
+    seeing: tuple[nn.Module, ...] = (Asks(), Selects(), Lists(), Leaves())
+    for module in seeing:
+        with pytest.raises(NeedsValuesError):
+            analyze(module, (3, 4))
+    for module, shape in ((nn.Conv2d(3, 2, 1), (4, 4, 4)), (Tells(), (3, 4)), (Adds(), (3, 4))):
+        with pytest.raises(UsageError) as caught:
+            analyze(module, shape)
+        assert type(caught.value) is UsageError
+        assert "device='cpu'" not in str(caught.value)
+
+
 @pytest.mark.parametrize("module", [Lists(), Leaves()])
 def test_a_module_that_takes_values_out_of_torch_is_told_the_same_way_on(module: nn.Module) -> None:
     words = one_line(module, (3, 4))
@@ -183,22 +207,6 @@ def test_such_a_module_can_be_analysed_on_zeros() -> None:
     assert report.macs == 6 * 16
     assert "aten.sum" in [row.operator for row in report.uncounted]
     assert report.notes == (ON_ZEROS,)
-
-
-def test_a_module_that_draws_its_path_takes_the_same_one_each_time() -> None:
-    class Draws(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            for _ in range(int(torch.randint(1000, ()))):
-                x = x + 1
-            return x
-
-    before = torch.get_rng_state()
-    first = analyze(Draws(), (3,))
-    torch.rand(1)
-    assert analyze(Draws(), (3,)) == first
-    torch.set_rng_state(before)
-    analyze(Draws(), (3,))
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 class Nothing(nn.Module):

@@ -1,6 +1,5 @@
 """AlexNet on two GPUs and in one tower: the sizes that a lecture draws, and what the two halves share."""
 
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -11,7 +10,6 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from convwise import networks
-from convwise.errors import UsageError
 from convwise.networks.alexnet import alexnet, alexnet_owt
 from convwise.networks.blocks import ConvNet
 
@@ -163,16 +161,3 @@ def test_every_parameter_is_reached_by_a_gradient(form: Form) -> None:
     network = on_meta(form.build, 5, 4).train()
     torch.autograd.backward(network(image(form.side, channels=4)).sum())
     assert [n for n, p in network.named_parameters() if p.grad is None] == []
-
-
-@pytest.mark.parametrize("groups", [0, 3, 4])
-def test_another_number_of_groups_is_refused(groups: int) -> None:
-    sentence = f"groups of alexnet must be 2 (the paper's two GPUs) or 1 (all maps connected), got {groups}"
-    with pytest.raises(UsageError, match=f"^{re.escape(sentence)}$"):
-        alexnet(groups=groups)
-
-
-@pytest.mark.parametrize("build", [alexnet, alexnet_owt])
-def test_an_image_has_at_least_one_channel(build: Builder) -> None:
-    with pytest.raises(UsageError, match=r"^in_channels must be at least 1, got 0$"):
-        build(in_channels=0)

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from convwise import networks
-from convwise.errors import UsageError
 from convwise.networks import googlenet as module
 from convwise.networks.blocks import ConvNormAct
 from convwise.networks.googlenet import GoogLeNet, Inception, googlenet, googlenet_bn
@@ -284,9 +283,3 @@ def test_the_smallest_image_is_that_of_the_entry(name: str) -> None:
 
 def test_grey_images_are_taken() -> None:
     assert googlenet(3, 1).eval()(torch.randn(2, 1, 40, 33)).shape == (2, 3)
-
-
-@each_form
-def test_an_image_has_at_least_one_channel(build: Builder) -> None:
-    with pytest.raises(UsageError, match=r"^in_channels must be at least 1, got 0$"):
-        build(in_channels=0)

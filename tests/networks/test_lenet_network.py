@@ -265,9 +265,3 @@ def test_an_unknown_activation_names_the_nearest(build: Builder) -> None:
     sentence = f"activation of {build.__name__} must be one of tanh, sigmoid, relu, got 'Relu'; did you mean 'relu'?"
     with pytest.raises(UsageError, match=f"^{re.escape(sentence)}$"):
         build(activation="Relu")
-
-
-@each_form
-def test_an_image_has_at_least_one_channel(build: Builder) -> None:
-    with pytest.raises(UsageError, match=r"^in_channels must be at least 1, got 0$"):
-        build(in_channels=0)

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from convwise import networks
-from convwise.errors import UsageError
 from convwise.networks.blocks import ConvNet
 from convwise.networks.nin import MEAN, ClassMaps, nin_cifar10, nin_imagenet
 
@@ -178,9 +177,3 @@ def test_every_parameter_gets_a_gradient() -> None:
     for network, side in ((nin_cifar10(5, 2), 16), (nin_imagenet(5, 2), 75)):
         torch.autograd.backward(F.cross_entropy(network(torch.randn(4, 2, side, side)), torch.tensor([0, 1, 2, 3])))
         assert [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
-
-
-@pytest.mark.parametrize("build", [nin_cifar10, nin_imagenet])
-def test_an_image_has_at_least_one_channel(build: Builder) -> None:
-    with pytest.raises(UsageError, match=r"^in_channels must be at least 1, got 0$"):
-        build(in_channels=0)

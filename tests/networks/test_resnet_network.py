@@ -293,12 +293,6 @@ def test_grey_images_of_one_pixel_are_taken(build: Builder) -> None:
 
 
 @pytest.mark.parametrize("build", [partial(resnet, depth=18), partial(resnet_cifar, depth=20)])
-def test_an_image_has_at_least_one_channel(build: Builder) -> None:
-    with pytest.raises(UsageError, match=r"^in_channels must be at least 1, got 0$"):
-        build(in_channels=0)
-
-
-@pytest.mark.parametrize("build", [partial(resnet, depth=18), partial(resnet_cifar, depth=20)])
 def test_an_unknown_shortcut_names_the_known_ones(build: Builder) -> None:
     with pytest.raises(UsageError, match=r"^shortcut must be one of A, B, C, got 'D'$"):
         build(shortcut="D")

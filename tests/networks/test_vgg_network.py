@@ -143,8 +143,3 @@ def test_a_depth_that_the_paper_does_not_have_is_refused(depth: int) -> None:
     sentence = f"depth of vgg must be one of 11, 13, 16, 19, got {depth}"
     with pytest.raises(UsageError, match=f"^{re.escape(sentence)}$"):
         vgg(depth=depth)
-
-
-def test_an_image_has_at_least_one_channel() -> None:
-    with pytest.raises(UsageError, match=r"^in_channels must be at least 1, got 0$"):
-        vgg(in_channels=0)

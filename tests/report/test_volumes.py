@@ -397,3 +397,10 @@ def test_what_is_no_map_cannot_be_drawn() -> None:
     report = analyze(nn.Sequential(nn.Conv3d(3, 8, 1)), (3, 2, 4, 4))
     with pytest.raises(UsageError, match="'input' gives 3 x 2 x 4 x 4; leave it out"):
         draw_stages(report, "video")
+
+
+def test_a_child_may_have_a_name_in_parentheses() -> None:
+    module = nn.Sequential()
+    module.add_module("(first)", nn.Conv2d(3, 4, 3))
+    module.add_module("second", nn.Conv2d(4, 5, 3))
+    assert "(first)" in texts(draw_stages(analyze(module, (3, 8, 8)), "two"))

@@ -263,6 +263,22 @@ def test_rows_that_the_disk_cannot_hold_are_refused(
     go(folder, SMALL)  # they lie there already
 
 
+def test_rows_of_other_images_do_not_make_room_for_these(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pixels_job(SMALL).rows
+    for i in range(100):
+        rows.add(hashlib.sha256(bytes([i])).digest(), np.zeros(SMALL.shape, np.uint8))
+    rows.flush()
+    monkeypatch.setattr(room, "free_disk", lambda: 1919)
+    with pytest.raises(MachineError, match=r"^pixels at 8 px of 10 files take 1\.9 kB of disk"):
+        go(folder, SMALL)
+
+
+def test_rows_that_one_job_has_are_not_asked_of_the_disk_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go(folder, SMALL)
+    monkeypatch.setattr(room, "free_disk", lambda: 400)  # ten features of four bytes each, for ten images
+    gather(list_folder(folder), [pixels_job(SMALL), features(10)], threads=1)
+
+
 def test_rows_that_memory_cannot_hold_are_refused(
     folder: Path, reads: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

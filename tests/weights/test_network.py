@@ -1,6 +1,7 @@
 """`convwise.network`: published weights by id, a user's file, another number of classes, grey images, no network."""
 
 import hashlib
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -20,8 +21,8 @@ from convwise import networks, weights
 from convwise.data.preprocessing import Preprocessing
 from convwise.errors import DataError, MachineError, UsageError
 from convwise.networks.casebook import ENTRIES
-from convwise.weights import download, table
-from convwise.weights.filling import fill
+from convwise.weights import download, local, table
+from convwise.weights.filling import blank, fill
 from convwise.weights.store import Hosted
 
 from .loopback import Site, serve
@@ -487,6 +488,52 @@ def test_what_a_file_notes_is_held_to_what_is_asked(
     with pytest.raises((DataError, UsageError), match=re.escape(f"the weights in {str(path)!r} {sentence}") + "$"):
         convwise.network(asked, weights=path, arguments=arguments)
     assert same(convwise.network(made, weights=path), network, torch.randn(1, *networks.input_shape(made, noted)))
+
+
+@pytest.mark.parametrize(
+    ("noted", "reason"),
+    [
+        ({"name": "evil\n\x1b[31mred", "arguments": {}}, r"network must be one of .*, got 'evil\\n\\x1b\[31mred'"),
+        ({"name": "lenet5", "arguments": {"nope": 1}}, "argument of lenet5 must be one of .*, got 'nope'"),
+        ({"name": "lenet5", "arguments": {"in_channels": 10**18}}, f"in_channels of lenet5 must be .*, got {10**18}"),
+        ({"name": "lenet5", "arguments": {"activation": "x"}}, "activation of lenet5 must be one of .*, got 'x'"),
+        ({"name": "mobilenet_v2", "arguments": {"width": "x"}}, "width of mobilenet_v2 must be .*, got 'x'"),
+    ],
+)
+def test_what_a_file_notes_wrong_is_told_of_the_file(noted: dict[str, object], reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "hostile.safetensors"
+    safetensors.torch.save_file({"a": torch.zeros(1)}, path, metadata={"convwise.network": json.dumps(noted)})
+    head = f"the weights in {str(path)!r} note a network that cannot be built ("
+    tail = "); write them again with convwise.weights.serialise"
+    with pytest.raises(DataError, match=f"^{re.escape(head)}{reason}{re.escape(tail)}$"):
+        convwise.network("lenet5", weights=path)
+
+
+def test_a_publisher_whose_forms_do_not_fit_leaves_the_next_with_the_same_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forms: dict[str, list[dict[str, object]]] = {"narrow": [{"width": 0.5}], "usual": [{"width": 1.0}]}
+    monkeypatch.setattr(local, "publishers", lambda _: list(forms))
+    monkeypatch.setattr(local, "forms", lambda publisher, _: forms[publisher])
+    monkeypatch.setattr(local, "naming", lambda *_: table.naming(table.OURS, "mobilenet_v1"))
+    torch.save(networks.create("mobilenet_v1", 3).state_dict(), tmp_path / "a.pth")
+    assert local.match(tmp_path / "a.pth", "mobilenet_v1", {})[1] == {"width": 1.0}
+
+
+def test_a_file_without_one_known_name_is_refused_before_the_whole_family_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save({"a": torch.zeros(3)}, tmp_path / "a.pth")
+    built = []
+
+    def counted(name: str, arguments: dict[str, object]) -> nn.Module:
+        built.append(name)
+        return blank(name, arguments)
+
+    monkeypatch.setattr(local, "blank", counted)
+    with pytest.raises(DataError, match=r"are not of resnet20; of all names known for it, nearest are .*; unknown a$"):
+        convwise.network("resnet20", weights=tmp_path / "a.pth")
+    assert built == ["resnet20"]
 
 
 def test_a_noted_file_may_be_had_grey_and_with_another_dropout(tmp_path: Path) -> None:

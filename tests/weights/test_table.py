@@ -1,6 +1,7 @@
 """The table of published weights, held to what the publishers say of them; and the table in docs/weights.md."""
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torchvision.transforms import InterpolationMode
 
 from convwise import networks, weights
 from convwise.data.preprocessing import Preprocessing
-from convwise.errors import UsageError
+from convwise.errors import DataError, UsageError
 from convwise.weights.published import IMAGENET_TERMS
 from convwise.weights.store import Hosted
 from convwise.weights.table import PUBLISHED
@@ -275,6 +276,22 @@ def test_a_network_without_weights_names_the_variant_that_has_some(network: str,
     sentence = f"nobody has published weights of {network} that convwise knows of{hint}"
     with pytest.raises(UsageError, match=re.escape(sentence) + "$"):
         weights.find(network, "torchvision/IMAGENET1K_V1")
+
+
+def test_a_folder_or_a_pipe_is_no_file_of_published_weights(tmp_path: Path) -> None:
+    """A pipe has no end: hashing it would never be done."""
+    kinds = {"folder": Path.mkdir, "pipe": getattr(os, "mkfifo", Path.mkdir)}  # Windows has none
+    for name, make in kinds.items():
+        make(tmp_path / name)
+        sentence = f"weights file {str(tmp_path / name)!r} cannot be read: it is no file"
+        with pytest.raises(DataError, match=f"^{re.escape(sentence)}$"):
+            weights.given("resnet18", tmp_path / name)
+
+
+def test_a_file_that_is_not_there_holds_no_published_weights(tmp_path: Path) -> None:
+    sentence = f"weights file {str(tmp_path / 'a.pth')!r} cannot be read: No such file or directory"
+    with pytest.raises(DataError, match=f"^{re.escape(sentence)}$"):
+        weights.given("resnet18", tmp_path / "a.pth")
 
 
 def markdown() -> str:

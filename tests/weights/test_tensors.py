@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from convwise.errors import DataError
+from convwise.errors import DataError, UsageError
 from convwise.weights import serialise
 from convwise.weights.tensors import read
 
@@ -385,6 +385,33 @@ def test_a_file_of_ours_notes_its_network(tmp_path: Path) -> None:
     assert read(path).note is None
     torch.save(STATE, path)
     assert read(path).note is None
+
+
+@pytest.mark.parametrize(
+    ("network", "arguments", "sentence"),
+    [
+        ("resnet5O", {}, r"^network must be one of .*, got 'resnet5O'; did you mean .*'resnet50'"),
+        ("resnet20", {"zzz": 1}, r"^argument of resnet20 must be one of in_channels, shortcut, got 'zzz'$"),
+        ("resnet20", {"num_classes": 7}, r"^argument of resnet20 must be one of .*, got 'num_classes'$"),
+        ("resnet50", {"v1_5": object()}, r"^v1_5 of resnet50 must be true or false, got <object"),
+    ],
+)
+def test_a_note_that_nobody_could_open_is_not_written(
+    network: str, arguments: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        serialise(STATE, network, arguments)
+
+
+def test_parameters_are_serialised_as_tensors_are() -> None:
+    network = nn.Linear(2, 2)
+    assert serialise(dict(network.named_parameters()), "lenet5") == serialise(network.state_dict(), "lenet5")
+
+
+def test_a_tensor_that_numpy_does_not_have_is_refused() -> None:
+    sentence = "tensor 'a' cannot be serialised: Got unsupported ScalarType BFloat16; give tensor.float().cpu()"
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        serialise({"a": torch.ones(2).bfloat16()}, "lenet5")
 
 
 def test_the_same_tensors_give_the_same_bytes_in_every_process() -> None:

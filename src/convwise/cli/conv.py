@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from .output import Json, print_json, say
+from .output import Json, print_json, say, say_table
 
 if TYPE_CHECKING:
     from ..cost import Alternative, Convolution
@@ -25,8 +25,7 @@ def conv(
     json: Json = False,
 ) -> None:
     """Cost one convolution, and what the papers put in its place."""
-    from ..cost import alternatives, convolution
-    from ..cost.rewriting import unfit
+    from ..cost import alternatives, convolution, unfit
 
     height, width, channels = _sizes(input)
     plain = convolution((channels, height, width), filters, kernel, stride=stride, padding=padding, bias=bias)
@@ -43,13 +42,14 @@ def _show(plain: "Convolution", found: "tuple[Alternative, ...]", left_out: dict
     say(f"in   height {plain.height:,}, width {plain.width:,}, channels {plain.in_channels:,}, one image")
     say(f"out  height {rows:,}, width {columns:,}, channels {plain.filters:,}")
     say()
-    say(f"  {'':22} {'params':>14} {'MACs':>16} {'ratio':>7}")
-    for a in found:
-        remark = "  costs more here" if a.ratio > 1 else ""
-        say(f"  {a.name:22} {a.params:14,} {a.macs:16,} {a.ratio:7.3f}{remark}")
+    forms = [
+        (a.name, f"{a.params:,}", f"{a.macs:,}", f"{a.ratio:.3f}", "costs more here" if a.ratio > 1 else "")
+        for a in found
+    ]
+    say_table([("", "params", "MACs", "ratio", ""), *forms])
     for reason in dict.fromkeys(left_out.values()):
-        names = ", ".join(name for name in left_out if left_out[name] == reason)
-        say(f"  left out: {names}: {reason}")
+        kinds = ", ".join(kind for kind in left_out if left_out[kind] == reason)
+        say(f"  left out: {kinds}: {reason}")
     for a in found:
         say()
         say(f"{a.name}")
@@ -72,6 +72,7 @@ def _sizes(text: str) -> tuple[int, int, int]:
 
 def _record(a: "Alternative") -> dict[str, Any]:
     return {
+        "kind": a.kind,
         "name": a.name,
         "params": a.params,
         "macs": a.macs,

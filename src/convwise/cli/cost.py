@@ -1,5 +1,10 @@
 """`convwise cost`."""
 
+import io
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +19,8 @@ if TYPE_CHECKING:
     from ..cost import Advice, CostReport, LayerCost, StageCost
     from ..runtime.latency import Latency
     from .subject import Subject
+
+FLOAT = 4  # bytes
 
 
 def cost(
@@ -30,27 +37,28 @@ def cost(
         list[str] | None, Option(metavar="NAME=VALUE", help="Argument of the builder; repeat for more.")
     ] = None,
     measure: Annotated[bool, Option("--measure", help="Milliseconds here, in all and (casebook) by stage.")] = False,
-    advise: Annotated[bool, Option("--advise", help="The most expensive layers, and what could stand there.")] = False,
+    advise: Annotated[bool, Option("--advise", help="The most expensive layers, and what would save there.")] = False,
     picture: Annotated[Path | None, Option(metavar="FILE.svg", help="Draw the feature maps to scale.")] = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace the file of --picture.")] = False,
     threads: Annotated[int | None, Option(metavar="N", help="Of one call of --measure; 1 by default.")] = None,
     json: Json = False,
 ) -> None:
     """Count what a network costs, exactly, without running it."""
-    from ..cost.advice import advise as find_advice
-    from ..cost.advice import rewrite
+    from ..cost import advise as find_advice
+    from ..cost import rewrite
     from .cost_text import show_advice, show_counts, show_latencies
-    from .guest import guarding
     from .subject import find_subject
 
-    _check(by, json=json, threads=threads, measure=measure, picture=picture, overwrite=overwrite)
-    with guarding(network):
-        subject = find_subject(network, resolution, num_classes, argument or [], channels=channels)
+    _check(by, json=json, threads=threads, measure=measure)
+    _check_picture(picture, overwrite=overwrite)
+    subject = find_subject(network, resolution, num_classes, argument or [], channels=channels)
+    with subject.guarded():
         module = subject.to_analyze()
-        report = _analyze(subject, module)
-        if picture:
-            _draw(subject, module, report, picture, overwrite=overwrite)
+        report = _analyze(subject, module, measure=measure)
+        drawn = _draw(subject, module, report) if picture else ""
         latencies = _measured(subject, module, report, threads or 1) if measure else {}
+    if picture:
+        _write(drawn, picture)
     advice, rewritten = (find_advice(report), rewrite(report)) if advise else ((), ())
     if json:
         advised = {"advice": [_advice_record(a) for a in advice], "rewritten": [asdict(r) for r in rewritten]}
@@ -58,15 +66,13 @@ def cost(
         return
     show_counts(subject.title, report, by or "stage")
     show_latencies(latencies)
-    show_advice(advice, rewritten)
+    show_advice(report, advice, rewritten)
     if picture:
         say()
         say(f"drawn in {picture}")
 
 
-def _check(
-    by: str | None, *, json: bool, threads: int | None, measure: bool, picture: Path | None, overwrite: bool
-) -> None:
+def _check(by: str | None, *, json: bool, threads: int | None, measure: bool) -> None:
     """Refuse values that there are not and options that have no effect."""
     from ..data.threads import check_threads
     from ..errors import UsageError, one_of
@@ -78,22 +84,42 @@ def _check(
     if threads is not None and not measure:
         raise UsageError("threads has no effect without --measure; leave it out, or add --measure")
     check_threads(threads)
-    if overwrite and not picture:
-        raise UsageError("overwrite has no effect without --picture; leave it out, or add --picture")
-    if picture and picture.suffix.lower() != ".svg":
-        raise UsageError(f"picture must end in .svg, got {str(picture)!r}")
 
 
-def _analyze(subject: "Subject", module: "nn.Module") -> "CostReport":
-    from ..cost import analyze
+def _check_picture(picture: Path | None, *, overwrite: bool) -> None:
+    """Refuse a file that could not be written, before anything is counted."""
     from ..errors import UsageError
+
+    if not picture:
+        if overwrite:
+            raise UsageError("overwrite has no effect without --picture; leave it out, or add --picture")
+        return
+    if picture.suffix.lower() != ".svg":
+        raise UsageError(f"picture must end in .svg, got {str(picture)!r}")
+    if not picture.parent.is_dir():
+        raise UsageError(f"--picture {str(picture)!r} cannot be written: there is no folder {str(picture.parent)!r}")
+    if picture.exists() and not overwrite:
+        raise UsageError(f"--picture {str(picture)!r} exists already; give --overwrite to replace it, or another file")
+
+
+def _analyze(subject: "Subject", module: "nn.Module", *, measure: bool) -> "CostReport":
+    """Count on shapes alone, or on zeros where the module must see values."""
+    from ..cost import NeedsValuesError, analyze
+    from ..errors import UsageError
+    from ..machine import has_memory, too_little_memory
 
     try:
         return analyze(module, subject.input_shape)
-    except UsageError:
-        if subject.casebook:
-            raise
-        return analyze(module, subject.input_shape, device="cpu")  # it may only need to see values
+    except NeedsValuesError as error:
+        if measure:
+            raise UsageError(
+                f"{subject.name} cannot be measured: it must see the values of tensors, which the making of a graph "
+                "does not have; leave --measure out"
+            ) from error
+    needed = FLOAT * 4 * math.prod(subject.input_shape)  # the image and three maps as large
+    if not has_memory(needed):
+        raise too_little_memory(f"running {subject.title} on zeros", needed, "lower --resolution")
+    return analyze(module, subject.input_shape, device="cpu")
 
 
 def _advice_record(advice: "Advice") -> dict[str, Any]:
@@ -109,6 +135,7 @@ def _measured(subject: "Subject", module: "nn.Module", report: "CostReport", thr
     """The whole network and each of its stages; one of the casebook with random weights."""
     import numpy as np
 
+    from ..cost.complaints import in_one_line
     from ..data.preprocessing import Preprocessing
     from ..errors import ConvwiseError, UsageError
     from ..runtime.graph import export_graph
@@ -120,36 +147,50 @@ def _measured(subject: "Subject", module: "nn.Module", report: "CostReport", thr
     check_measurable(report, f"{subject.title} at {side} px")
     preprocessing = Preprocessing(channels=channels, resolution=side, mean=(127.0,) * channels, std=(128.0,) * channels)
     try:
-        model = export_graph(subject.build() if subject.casebook else module, preprocessing)
+        with _silence():
+            model = export_graph(subject.build() if subject.casebook else module, preprocessing)
     except ConvwiseError:
         raise
     except Exception as error:  # of the exporter, which raises whatever it meets in a module of the user's
         if subject.casebook:
             raise
-        reason = (str(error).strip().splitlines() or [""])[0]
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # the exporter's own words are pages on what to do next
+            cause = cause.__cause__
         raise UsageError(
             f"{subject.name} cannot be measured: it must take float32 (B, C, H, W), give one tensor, and export to "
-            f"ONNX; {type(error).__name__}: {reason}"
+            f"ONNX; {type(cause).__name__}: {in_one_line(str(cause))}"
         ) from error
     return measure_by_stage(model, np.zeros(preprocessing.shape, np.uint8), threads=threads)
 
 
-def _draw(subject: "Subject", module: "nn.Module", report: "CostReport", file: Path, *, overwrite: bool) -> None:
-    """Write the picture; only a network of the casebook promises to be the chain of its parts."""
-    from ..errors import UsageError
+@contextmanager
+def _silence() -> Iterator[None]:
+    """No word from torch's exporter, which prints its graph and its thoughts when it fails; the error is told."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _draw(subject: "Subject", module: "nn.Module", report: "CostReport") -> str:
+    """Draw the picture; only a network of the casebook promises to be the chain of its parts."""
     from ..report.picture import draw_network, draw_stages
 
     if subject.casebook:
-        text = draw_network(module, subject.input_shape, subject.title)
-    else:
-        text = draw_stages(report, subject.title)
+        return draw_network(module, subject.input_shape, subject.title)
+    return draw_stages(report, subject.title)
+
+
+def _write(drawn: str, file: Path) -> None:
+    from ..errors import UsageError
+    from ..runtime.cache import write_aside
+
     try:
-        with file.open("w" if overwrite else "x", encoding="utf-8") as opened:
-            opened.write(text)
-    except FileExistsError as error:
-        raise UsageError(
-            f"--picture {str(file)!r} exists already; give --overwrite to replace it, or another file"
-        ) from error
+        write_aside(file, drawn.encode())
     except OSError as error:
         raise UsageError(f"--picture {str(file)!r} cannot be written: {error.strerror}") from error
 

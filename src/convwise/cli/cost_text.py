@@ -9,8 +9,7 @@ from .output import percent, say, say_table, short
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..cost import Advice, CostReport, LayerCost, StageCost
-    from ..cost.advice import Rewritten
+    from ..cost import Advice, CostReport, LayerCost, Rewritten, StageCost
     from ..runtime.latency import Latency
 
 OPERATORS = {  # torch's name and the one of the field, where there is one; the others stay
@@ -59,27 +58,31 @@ def show_latencies(latencies: "dict[str, Latency]") -> None:
         say("  each stage was run by itself, so that they do not add up to the total")
 
 
-def show_advice(advice: "Sequence[Advice]", rewritten: "Sequence[Rewritten]") -> None:
-    """Print the most expensive layers with what would remain of them, and of the network, after each substitution."""
+def show_advice(report: "CostReport", advice: "Sequence[Advice]", rewritten: "Sequence[Rewritten]") -> None:
+    """Print the most expensive layers, what each substitution would save there, and what everywhere."""
     if not advice:
         return
-    rows = [("most expensive layers", "MACs", "of all", "params", "of all", "ratio")]
+    saves = ("saves MACs", "saves params", "ratio")
+    rows = [("most expensive layers", "MACs", "of all", "params", "of all", *saves)]
     for a in advice:
         costs = (f"{a.layer.macs:,}", percent(a.macs_share), f"{a.layer.params:,}", percent(a.params_share))
-        rows.append((short(a.layer.name), *costs, ""))
-        for s in a.substitutions:
-            macs, params = a.layer.macs - s.macs_saved, a.layer.params - s.params_saved
-            rows.append((f"  {s.name}", f"{macs:,}", "", f"{params:,}", "", f"{s.ratio:.3f}"))
+        rows.append((short(a.layer.name), *costs, "", "", ""))
+        rows += [
+            (f"  {s.name}", "", "", "", "", f"{s.macs_saved:,}", f"{s.params_saved:,}", f"{s.ratio:.3f}")
+            for s in a.substitutions
+        ]
     say()
     say_table(rows)
     if any(not a.substitutions for a in advice):
         say("  where nothing is below a layer, none of the papers' substitutions saves MACs")
     if rewritten:
         say()
-        head = ("everywhere it saves", "layers", "MACs", "params", "ratio")
-        found = [(r.name, f"{r.layers:,}", f"{r.macs:,}", f"{r.params:,}", f"{r.ratio:.3f}") for r in rewritten]
-        say_table([head, *found])
-        say("  params and MACs of the whole network with it; ratio: the MACs that remain over those now")
+        found = [
+            (r.kind, f"{r.layers:,}", f"{report.macs - r.macs:,}", f"{report.params - r.params:,}", f"{r.ratio:.3f}")
+            for r in rewritten
+        ]
+        say_table([("everywhere it saves", "layers", *saves), *found])
+        say("  ratio: the MACs that remain, of the layer or of the whole network, over those now")
         say("  a substitution is another function: what it does to the accuracy, only training tells")
 
 

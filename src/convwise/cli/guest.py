@@ -14,45 +14,58 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def guarding(name: str) -> Iterator[None]:
+def guarding(spec: str) -> Iterator[None]:
     """Around code of the user's: what it prints goes to stderr, for stdout is the result's, and it cannot end us.
 
     Raises:
-        UsageError: it called sys.exit.
+        UsageError: it raised anything but an error of ours, a lack of memory among them, or called sys.exit.
     """
-    from ..errors import UsageError
+    from ..errors import ConvwiseError, UsageError
+    from . import OUT_OF_MEMORY
 
     try:
         with redirect_stdout(sys.stderr):
             yield
+    except (ConvwiseError, MemoryError):
+        raise
     except SystemExit as error:
         raise UsageError(
-            f"{name} called sys.exit({error.code!r}), which would end convwise too; a script's own run belongs under "
+            f"{spec} called sys.exit({error.code!r}), which would end convwise too; a script's own run belongs under "
             "`if __name__ == '__main__'`"
         ) from error
+    except Exception as error:
+        if any(words in str(error).lower() for words in OUT_OF_MEMORY):
+            raise
+        from ..cost.complaints import in_one_line
+
+        raise UsageError(f"{spec} raised {type(error).__name__}: {in_one_line(str(error))}") from error
 
 
 def find_builder(spec: str, keywords: Mapping[str, object]) -> "Callable[[], nn.Module]":
     """Find the function that `module:function` names; what is returned calls it with `keywords`.
 
     Raises:
-        UsageError: there is no such module or function, or it cannot be called so; when called: it raises, or gives
-            no nn.Module.
+        UsageError: there is no such module or function, or it cannot be called so; when called: it gives no nn.Module.
     """
+    import torch
+
     from ..errors import UsageError
 
     module_name, _, function = spec.partition(":")
     if not module_name or not function:
         raise UsageError(f"a builder must be module:function, got {spec!r}")
     sys.path.insert(0, os.getcwd())  # as `python -m` does: the user's own modules stand where the command is given
-    try:
-        module = import_module(module_name)
-    except Exception as error:  # a module that is not there, or whatever the user's own raises
-        reason = f"{type(error).__name__}: {error}"
-        raise UsageError(f"builder {spec!r}: module {module_name!r} cannot be imported: {reason}") from error
-    builder: Callable[..., Any] | None = getattr(module, function, None)
+    with guarding(spec):
+        try:
+            module = import_module(module_name)
+        except Exception as error:  # a module that is not there, or whatever the user's own raises
+            reason = f"{type(error).__name__}: {error}"
+            raise UsageError(f"builder {spec!r}: module {module_name!r} cannot be imported: {reason}") from error
+        builder: Callable[..., Any] | None = getattr(module, function, None)
     if not callable(builder):
         raise UsageError(f"builder {spec!r}: module {module_name!r} has no function {function!r}")
+    if isinstance(builder, torch.nn.Module):
+        raise UsageError(f"builder {spec!r} must be a function or a class that gives an nn.Module, got one itself")
     try:
         inspect.signature(builder).bind(**keywords)
     except ValueError:
@@ -70,10 +83,7 @@ def _build(spec: str, builder: "Callable[..., Any]", keywords: Mapping[str, obje
     from ..errors import UsageError
 
     torch.manual_seed(0)  # where the path depends on values, the same weights take the same path
-    try:
-        module = builder(**keywords)
-    except Exception as error:  # the user's own code may raise anything
-        raise UsageError(f"builder {spec!r} raised {type(error).__name__}: {error}") from error
+    module = builder(**keywords)
     if not isinstance(module, torch.nn.Module):
         raise UsageError(f"builder {spec!r} must return an nn.Module, got {type(module).__name__}")
     return module

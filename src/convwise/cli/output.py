@@ -46,12 +46,22 @@ def say(line: str = "") -> None:
     typer.echo(visible(line))
 
 
-def say_table(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows, the first of them the head: the first column to the left, the others to the right."""
+def say_table(rows: Sequence[Sequence[str]], sides: str = "") -> None:
+    """Print rows, the first of them the head; `sides` as of `aligned`."""
+    for line in aligned(rows, sides):
+        say(f"  {line}".rstrip())
+
+
+def aligned(rows: Sequence[Sequence[str]], sides: str = "") -> list[str]:
+    """Rows as lines with columns of one width.
+
+    Args:
+        rows: of as many cells each.
+        sides: "<" or ">" for each column; without them the first goes to the left, the others to the right.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for name, *cells in rows:
-        line = [f"{name:{widths[0]}}", *(f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))]
-        say("  " + "  ".join(line).rstrip())
+    sides = sides or f"<{'>' * (len(widths) - 1)}"
+    return ["  ".join(f"{c:{s}{w}}" for c, s, w in zip(row, sides, widths, strict=True)) for row in rows]
 
 
 def print_json(record: dict[str, Any]) -> None:

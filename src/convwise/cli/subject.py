@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -39,9 +40,15 @@ class Subject:
         """What it is in full: "runs/1: mobilenet_v2, width=0.5, 7 classes"."""
         told = [f"{name}={_written(value)}" for name, value in self.arguments.items()]
         if self.num_classes is not None:
-            told.append("1 class" if self.num_classes == 1 else f"{self.num_classes} classes")
+            told.append("1 class" if self.num_classes == 1 else f"{self.num_classes:,} classes")
         network = self.network if self.name == self.network else f"{self.name}: {self.network}"
         return ", ".join([network, *told])
+
+    def guarded(self) -> AbstractContextManager[None]:
+        """Around building and running it, where it is code of the user's."""
+        from .guest import guarding
+
+        return nullcontext() if self.casebook else guarding(self.name)
 
     def to_analyze(self) -> "nn.Module":
         """Build it, without memory for its weights where that can be."""

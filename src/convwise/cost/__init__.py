@@ -15,22 +15,25 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from .advice import Advice, Substitution, advise
+    from .advice import Advice, Rewritten, Substitution, advise, rewrite
+    from .errors import NeedsValuesError
     from .geometry import Convolution, convolution
     from .lifetimes import Lifetime
     from .report import CostReport, LayerCost, StageCost, Uncounted
-    from .rewriting import Alternative, alternatives
+    from .rewriting import Alternative, alternatives, unfit
 
 __all__ = [
-    "Advice", "Alternative", "Convolution", "CostReport", "LayerCost", "Lifetime", "StageCost", "Substitution",
-    "Totals", "Uncounted", "advise", "alternatives", "analyze", "convolution", "sketch",
+    "Advice", "Alternative", "Convolution", "CostReport", "LayerCost", "Lifetime", "NeedsValuesError", "Rewritten",
+    "StageCost", "Substitution", "Totals", "Uncounted", "advise", "alternatives", "analyze", "convolution", "rewrite",
+    "sketch", "unfit",
 ]  # fmt: skip
 
 _HOME = {
-    "Advice": "advice", "Substitution": "advice", "advise": "advice",
-    "Alternative": "rewriting", "alternatives": "rewriting",
+    "Advice": "advice", "Rewritten": "advice", "Substitution": "advice", "advise": "advice", "rewrite": "advice",
+    "Alternative": "rewriting", "alternatives": "rewriting", "unfit": "rewriting",
     "Convolution": "geometry", "convolution": "geometry",
     "Lifetime": "lifetimes",
+    "NeedsValuesError": "errors",
     "CostReport": "report", "LayerCost": "report", "StageCost": "report", "Uncounted": "report",
 }  # fmt: skip
 
@@ -47,8 +50,8 @@ def analyze(module: "nn.Module", input_shape: Sequence[int], *, device: "str | t
 
     On the meta device nothing is computed and no weight is copied, wherever the module's own are. Multiply-accumulates
     are those of torch's registry of formulas (torch.utils.flop_counter), halved; operators without a formula are in
-    `CostReport.uncounted`. What torch.compile made is counted as it was written. Random numbers that the module draws
-    are the same each time.
+    `CostReport.uncounted`. What torch.compile made is counted as it was written. A module that draws its path at random
+    draws it from torch's generator: seed it for the same path each time. Threads are served one after another.
 
     Args:
         module: any network.
@@ -56,7 +59,8 @@ def analyze(module: "nn.Module", input_shape: Sequence[int], *, device: "str | t
         device: "meta", or "cpu" to run the module once on zeros, for one that must see values.
 
     Raises:
-        UsageError: the module cannot take this input, or not without values; no module, no shape, no such device.
+        NeedsValuesError: a UsageError; the module cannot run on shapes alone, and device="cpu" may do.
+        UsageError: the module cannot take this input; no module, no shape, no such device.
     """
     from .analysis import report
 

@@ -7,18 +7,22 @@ from dataclasses import dataclass
 from .report import CostReport, LayerCost
 from .rewriting import alternatives
 
+POOLING = "global average pooling first"
+
 
 @dataclass(frozen=True)
 class Substitution:
     """Another way to write a layer, whose input and output keep their shapes.
 
     Attributes:
-        name: such as "depthwise-separable".
+        kind: that of an `Alternative`, or "global average pooling first".
+        name: the kind; of several 3x3 how many, as "two 3x3".
         macs_saved, params_saved: exactly; params may be negative.
         ratio: of the macs that remain to those of the layer.
         formula: of the macs that remain, with the numbers in it.
     """
 
+    kind: str
     name: str
     macs_saved: int
     params_saved: int
@@ -47,13 +51,13 @@ class Rewritten:
     """The network with one substitution made in every layer where it saves.
 
     Attributes:
-        name: of the substitution.
+        kind: of the substitution.
         layers: how many that are.
         macs, params: of the whole network then.
         ratio: of these macs to those that it has.
     """
 
-    name: str
+    kind: str
     layers: int
     macs: int
     params: int
@@ -82,13 +86,13 @@ def rewrite(report: CostReport) -> tuple[Rewritten, ...]:
     found: dict[str, list[Substitution]] = {}
     for layer in report.layers:
         for substitution in _substitutions(layer):
-            found.setdefault(substitution.name, []).append(substitution)
-    return tuple(sorted((_rewritten(report, name, made) for name, made in found.items()), key=lambda r: r.macs))
+            found.setdefault(substitution.kind, []).append(substitution)
+    return tuple(sorted((_rewritten(report, kind, made) for kind, made in found.items()), key=lambda r: r.macs))
 
 
-def _rewritten(report: CostReport, name: str, made: list[Substitution]) -> Rewritten:
+def _rewritten(report: CostReport, kind: str, made: list[Substitution]) -> Rewritten:
     macs = report.macs - sum(s.macs_saved for s in made)
-    return Rewritten(name, len(made), macs, report.params - sum(s.params_saved for s in made), macs / report.macs)
+    return Rewritten(kind, len(made), macs, report.params - sum(s.params_saved for s in made), macs / report.macs)
 
 
 def _substitutions(layer: LayerCost) -> tuple[Substitution, ...]:
@@ -103,7 +107,7 @@ def _possible(layer: LayerCost) -> Iterator[Substitution]:
         return
     for a in alternatives(layer.convolution)[1:]:
         saved = layer.params - a.params if layer.params else 0  # a layer that runs again shares what stands there too
-        yield Substitution(a.name, layer.macs - a.macs, saved, a.ratio, a.macs_formula)
+        yield Substitution(a.kind, a.name, layer.macs - a.macs, saved, a.ratio, a.macs_formula)
 
 
 def _pooled(layer: LayerCost) -> Iterator[Substitution]:
@@ -115,4 +119,4 @@ def _pooled(layer: LayerCost) -> Iterator[Substitution]:
         return
     saved = (numbers - channels) * outputs
     left = f"{channels:,} x {outputs:,} = {channels * outputs:,}"
-    yield Substitution("global average pooling first", saved, saved, channels / numbers, left)
+    yield Substitution(POOLING, POOLING, saved, saved, channels / numbers, left)

@@ -1,6 +1,7 @@
 """From a module to its report."""
 
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,6 +21,7 @@ from .tracer import Tracer
 
 Shape = tuple[int, ...]
 DEVICES = ("meta", "cpu")
+ONE_AT_A_TIME = threading.RLock()  # a run touches switches of the module, and of torch; a module may analyze another
 
 
 def report(module: nn.Module, input_shape: Sequence[int], device: str | torch.device) -> CostReport:
@@ -34,7 +36,8 @@ def report(module: nn.Module, input_shape: Sequence[int], device: str | torch.de
         raise UsageError("lazy layers have no shapes yet; run the module once on an image before it is analyzed")
     if not meta and any(p.is_meta for p in parameters):
         raise UsageError("device='cpu' needs a module with weights, got one without memory; build it outside sketch()")
-    record = _trace(module, parameters, shape, meta=meta)
+    with ONE_AT_A_TIME:
+        record = _trace(module, parameters, shape, meta=meta)
     pieces = lifetimes(record.sizes, record.steps, record.results)
     layers = _layers(module, record, pieces)
     uncounted = [Uncounted(name, calls, record.elements[name]) for name, calls in record.calls.items()]
@@ -61,8 +64,8 @@ def _trace(module: nn.Module, parameters: Sequence[nn.Parameter], shape: Shape, 
     x = torch.zeros(1, *shape, dtype=like.dtype, device=META if meta else like.device)
     tracer = Tracer(module, parameters, x, meta=meta)
     with ExitStack() as stack:
-        modes = (Unrolled(tracer.without_memory), tracer)
-        for context in (torch.no_grad(), _evaluating(module), _eager(), _seeded(), tracer.following_modules(), *modes):
+        modes = (Unrolled(tracer.without_memory, meta=meta), tracer)
+        for context in (torch.no_grad(), _evaluating(module), _eager(), tracer.following_modules(), *modes):
             stack.enter_context(context)
         try:
             result = module(x)
@@ -70,16 +73,14 @@ def _trace(module: nn.Module, parameters: Sequence[nn.Parameter], shape: Shape, 
             raise
         except MISFITS as error:
             where = _where(module, tracer.raised_in(error))
-            raise UsageError(complaint(error, where, module, shape, meta=meta)) from error
+            raise complaint(error, where, module, shape, meta=meta) from error
     return tracer.finish(result)
 
 
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Every module in evaluation mode, and attention as the operators that it is made of, for a while."""
+    """Every module in evaluation mode, for a while."""
     training = [m for m in module.modules() if m.training]
-    fast_path = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
     for m in training:
         m.training = False
     try:
@@ -87,7 +88,6 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for m in training:
             m.training = True
-        torch.backends.mha.set_fastpath_enabled(fast_path)
 
 
 @contextmanager
@@ -98,14 +98,6 @@ def _eager() -> Iterator[None]:
         return
     with warnings.catch_warnings(), torch.compiler.set_stance("force_eager"):
         warnings.filterwarnings("ignore", "Using `torch.compile")  # it calls global hooks twice: they know it
-        yield
-
-
-@contextmanager
-def _seeded() -> Iterator[None]:
-    """Random numbers that a module draws are the same each time, for a while."""
-    with torch.random.fork_rng(devices=()):
-        torch.default_generator.manual_seed(0)
         yield
 
 
@@ -132,6 +124,7 @@ def _layers(module: nn.Module, record: Record, pieces: Sequence[Lifetime]) -> tu
             activation_bytes=made[i],
             moved_bytes=moved[i],
             convolution=run.convolutions[0] if len(run.convolutions) == 1 else None,
+            own=not run.path,
         )
         layers.append(layer)
     return tuple(layers)

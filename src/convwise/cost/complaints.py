@@ -3,23 +3,23 @@
 import inspect
 import math
 import operator
-import textwrap
+import re
 from collections.abc import Sequence
 
 from torch import nn
 
 from ..errors import UsageError
+from .errors import NeedsValuesError
 from .geometry import times
 from .shapes import DoesNotFitError
-from .tracer import NeedsValuesError
+from .tracer import NoValuesError
 
 Shape = tuple[int, ...]
 # What torch and modules raise at an input that they cannot take; anything else is a fault of the module.
-MISFITS = (
-    DoesNotFitError, NeedsValuesError, RuntimeError, ValueError, TypeError, IndexError, AssertionError,
-)  # fmt: skip
+MISFITS = (DoesNotFitError, NoValuesError, RuntimeError, ValueError, TypeError, IndexError, AssertionError)
+LONGEST = 300  # characters of a text that others wrote
 MOST_NUMBERS = 2**48  # of an input; torch counts bytes in 63 bits
-WITHOUT_VALUES = ("meta", "unallocated storage")  # how torch speaks of tensors that have none
+WITHOUT_VALUES = re.compile(r"\bmeta\b|unallocated storage", re.IGNORECASE)  # how torch speaks of tensors without any
 ON_ZEROS = "analyze it with device='cpu', which runs it once on zeros"
 
 
@@ -41,8 +41,8 @@ def checked_shape(input_shape: Sequence[int]) -> Shape:
     return shape
 
 
-def complaint(error: Exception, where: str, module: nn.Module, shape: Shape, *, meta: bool) -> str:
-    """What `error` means.
+def complaint(error: Exception, where: str, module: nn.Module, shape: Shape, *, meta: bool) -> UsageError:
+    """What `error` means, for the user.
 
     Args:
         error: one of `MISFITS`.
@@ -51,26 +51,28 @@ def complaint(error: Exception, where: str, module: nn.Module, shape: Shape, *, 
         shape: of the input.
         meta: whether it ran without values.
     """
-    if isinstance(error, NeedsValuesError):
-        return f"{where} needs the values of tensors ({error}), and there are only shapes; {ON_ZEROS}"
+    if isinstance(error, NoValuesError):
+        lacking = f"{where} needs the values of tensors ({error}), and there are only shapes"
+        return NeedsValuesError(f"{lacking}; {ON_ZEROS}")
     if isinstance(error, TypeError) and (names := _needs_more(module)) is not None:
         kind = type(module).__name__
         hint = "wrap it in a module whose forward takes the image alone"
-        return f"{kind} must take one tensor, got forward({names}); {hint}"
+        return UsageError(f"{kind} must take one tensor, got forward({names}); {hint}")
     text = in_one_line(str(error).strip().rstrip(".;"))
     if not isinstance(error, DoesNotFitError):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     said = f"input of {times(shape)} cannot pass {where}: {text}"
-    if meta and any(word in text for word in WITHOUT_VALUES):
-        return f"{said}; {ON_ZEROS}"
+    if meta and WITHOUT_VALUES.search(text):
+        return NeedsValuesError(f"{said}; {ON_ZEROS}")
     if type(error) in (DoesNotFitError, RuntimeError):  # torch's own; a module says itself what it wants
-        return f"{said}; give another resolution or number of channels"
-    return said
+        return UsageError(f"{said}; give another resolution or number of channels")
+    return UsageError(said)
 
 
 def in_one_line(text: str) -> str:
     """The beginning of a text that others wrote."""
-    return textwrap.shorten(text, 300, placeholder=" ...")
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."
 
 
 def _needs_more(module: nn.Module) -> str | None:

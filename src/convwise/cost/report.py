@@ -37,6 +37,7 @@ class LayerCost:
         activation_bytes: of the tensors that it makes and somebody needs; element-wise operators in place make none.
         moved_bytes: it reads and writes when it runs alone: all its weights, its inputs and its outputs.
         convolution: its geometry, where the layer is one two-dimensional convolution.
+        own: whether it is what the whole does itself.
     """
 
     name: str
@@ -51,6 +52,7 @@ class LayerCost:
     activation_bytes: int
     moved_bytes: int
     convolution: Convolution | None
+    own: bool
 
     @property
     def intensity(self) -> float:
@@ -75,6 +77,7 @@ class StageCost:
     weight_bytes: int
     activation_bytes: int
     moved_bytes: int
+    own: bool
 
     @property
     def intensity(self) -> float:
@@ -154,6 +157,7 @@ def _stage(name: str, layers: tuple[LayerCost, ...]) -> StageCost:
         weight_bytes=sum(layer.weight_bytes for layer in layers),
         activation_bytes=sum(layer.activation_bytes for layer in layers),
         moved_bytes=sum(layer.moved_bytes for layer in layers),
+        own=layers[0].own,
     )
 
 

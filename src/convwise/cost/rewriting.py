@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from ..errors import UsageError
 from .geometry import Convolution
 
-Found = tuple[str, tuple[Convolution, ...], str]  # name, convolutions, ratio as a formula
-BOTTLENECK, SEPARABLE, STACK = "1x1 bottleneck first", "depthwise-separable", "several 3x3"
+PLAIN, BOTTLENECK, SEPARABLE, STACK = "plain", "1x1 bottleneck first", "depthwise-separable", "several 3x3"
 COUNT = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 
@@ -16,16 +15,22 @@ class Alternative:
     """One way to write a convolution: same input, same shape of output, other weights.
 
     Attributes:
-        name: "plain", "1x1 bottleneck first", "depthwise-separable", "two 3x3" and so on.
+        kind: "plain", "1x1 bottleneck first", "depthwise-separable" or "several 3x3".
         convolutions: one after another.
         plain_macs: of the one convolution that it replaces.
         ratio_formula: `ratio` in closed form with the numbers in it, such as "1/5 + 1/9".
     """
 
-    name: str
+    kind: str
     convolutions: tuple[Convolution, ...]
     plain_macs: int
     ratio_formula: str
+
+    @property
+    def name(self) -> str:
+        """The kind; of several 3x3 how many, as "two 3x3"."""
+        count = len(self.convolutions)
+        return f"{COUNT.get(count, f'{count} layers of')} 3x3" if self.kind == STACK else self.kind
 
     @property
     def params(self) -> int:
@@ -76,7 +81,7 @@ def alternatives(plain: Convolution, bottleneck: int | None = None) -> tuple[Alt
     Raises:
         UsageError: the bottleneck is below 1, or the convolution is grouped and cannot have one.
     """
-    found: list[Found] = [("plain", (plain,), "1")]
+    found = [Alternative(PLAIN, (plain,), plain.macs, "1")]
     reasons = unfit(plain, bottleneck)
     if BOTTLENECK not in reasons:
         found.append(_bottleneck(plain, plain.in_channels // 4 if bottleneck is None else bottleneck))
@@ -84,11 +89,11 @@ def alternatives(plain: Convolution, bottleneck: int | None = None) -> tuple[Alt
         found.append(_separable(plain))
     if STACK not in reasons:
         found.append(_stack(plain))
-    return tuple(Alternative(name, layers, plain.macs, ratio) for name, layers, ratio in found)
+    return tuple(found)
 
 
 def unfit(plain: Convolution, bottleneck: int | None = None) -> dict[str, str]:
-    """The ways to write a convolution that `alternatives` leaves out for this one, each with the reason."""
+    """The kinds of `Alternative` that `alternatives` leaves out for this convolution, each with the reason."""
     nothing_to_mix, narrow, unstackable = "", "", ""
     if plain.kernel == (1, 1):
         nothing_to_mix = "a kernel of one pixel does nothing but mix channels"
@@ -105,24 +110,24 @@ def unfit(plain: Convolution, bottleneck: int | None = None) -> dict[str, str]:
         SEPARABLE: nothing_to_mix,
         STACK: nothing_to_mix or unstackable,
     }
-    return {name: reason for name, reason in reasons.items() if reason}
+    return {kind: reason for kind, reason in reasons.items() if reason}
 
 
-def _bottleneck(plain: Convolution, channels: int) -> Found:
+def _bottleneck(plain: Convolution, channels: int) -> Alternative:
     if channels < 1:
         raise UsageError(f"bottleneck must be at least 1 channel, got {channels}")
     if plain.groups > 1:
         raise UsageError(f"bottleneck needs a convolution that is not grouped, got {plain.groups} groups")
     before = _pointwise(plain, plain.in_channels, channels, (plain.height, plain.width))
     after = replace(plain, in_channels=channels)
-    return BOTTLENECK, (before, after), _over((before, after), plain)
+    return Alternative(BOTTLENECK, (before, after), plain.macs, _over((before, after), plain))
 
 
-def _separable(plain: Convolution) -> Found:
+def _separable(plain: Convolution) -> Alternative:
     depthwise = replace(plain, filters=plain.in_channels, groups=plain.in_channels)
     pointwise = _pointwise(plain, plain.in_channels, plain.filters, plain.output)
     ratio = f"{plain.groups}/{plain.filters} + {plain.groups}/{plain.kernel[0] * plain.kernel[1]}"
-    return SEPARABLE, (depthwise, pointwise), ratio
+    return Alternative(SEPARABLE, (depthwise, pointwise), plain.macs, ratio)
 
 
 def _stackable(plain: Convolution) -> bool:
@@ -131,7 +136,7 @@ def _stackable(plain: Convolution) -> bool:
     return square and plain.dilation == (1, 1) and plain.groups == 1
 
 
-def _stack(plain: Convolution) -> Found:
+def _stack(plain: Convolution) -> Alternative:
     """3x3 convolutions that see as far as the one; its padding is shared out among them."""
     number = plain.kernel[0] // 2
     layers: list[Convolution] = []
@@ -145,7 +150,7 @@ def _stack(plain: Convolution) -> Found:
         )  # fmt: skip
         layers.append(layer)
         (height, width), channels = layer.output, plain.filters
-    return f"{COUNT.get(number, f'{number} layers of')} 3x3", tuple(layers), _over(layers, plain)
+    return Alternative(STACK, tuple(layers), plain.macs, _over(layers, plain))
 
 
 def _pointwise(plain: Convolution, in_channels: int, filters: int, sides: tuple[int, int]) -> Convolution:

@@ -21,7 +21,7 @@ from .shapes import META, shaped, stand_in
 SEQUENCES = (list, tuple)
 
 
-class NeedsValuesError(Exception):
+class NoValuesError(Exception):
     """An operator asks for numbers where there are only shapes."""
 
 
@@ -188,11 +188,11 @@ def _as_written(path: str) -> str:
 
 def _shaped(operator: Operator, func: Any, args: Any, kwargs: Any) -> Any:
     if operator.data_dependent:
-        raise NeedsValuesError(operator.name)
+        raise NoValuesError(operator.name)
     try:
         return shaped(func, args, kwargs, pointwise=operator.pointwise and not operator.mutable)
     except NotImplementedError as error:  # torch's word for an operator whose shape depends on values
-        raise NeedsValuesError(operator.name) from error
+        raise NoValuesError(operator.name) from error
 
 
 def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:

@@ -139,7 +139,7 @@ def _page(outcome: Outcome, out: Path, command: str) -> report.Report:
         candidates=tuple(
             report.Candidate(
                 t.network, _transfer_words(t.transfer), t.resolution, t.how_chosen, t.choice_top1, t.cost.macs,
-                t.cost.params, t.chosen, t.seconds, report.Weights(*t.weights) if t.weights else None,
+                t.cost.params, t.chosen, t.seconds, t.weights,
             )
             for t in outcome.tried
         ),

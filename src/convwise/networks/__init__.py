@@ -54,7 +54,7 @@ def create(name: str, num_classes: int | None = None, arguments: Mapping[str, ob
 
 
 def checked_arguments(name: str, arguments: Mapping[str, object] | None) -> dict[str, object]:
-    """The arguments, which must have names and kinds that the entry has.
+    """The arguments, which must have names, kinds and ranges that the entry has.
 
     Raises:
         UsageError: no such network, or one of them has not.

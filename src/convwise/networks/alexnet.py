@@ -19,8 +19,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from ..errors import UsageError
-from .blocks import ConvAct, ConvNet, check_channels, mlp_head
+from .blocks import ConvAct, ConvNet, mlp_head
 
 
 class Stage(NamedTuple):
@@ -65,12 +64,7 @@ def alexnet(num_classes: int = 1000, in_channels: int = 3, *, groups: int = 2, d
         in_channels: of the image.
         groups: 2 as on the paper's two GPUs, 1 to connect all maps of a layer with all of the next.
         dropout: probability after each of the two hidden linear layers.
-
-    Raises:
-        UsageError: another number of groups, no input channel, or `dropout` is not from 0 to 1.
     """
-    if groups not in (1, 2):
-        raise UsageError(f"groups of alexnet must be 2 (the paper's two GPUs) or 1 (all maps connected), got {groups}")
     return _build(TWO_GPUS, num_classes, in_channels, groups=groups, dropout=dropout)
 
 
@@ -81,15 +75,11 @@ def alexnet_owt(num_classes: int = 1000, in_channels: int = 3, *, dropout: float
         num_classes: length of the logits.
         in_channels: of the image.
         dropout: probability after each of the two hidden linear layers.
-
-    Raises:
-        UsageError: no input channel, or `dropout` is not from 0 to 1.
     """
     return _build(ONE_TOWER, num_classes, in_channels, groups=1, dropout=dropout)
 
 
 def _build(table: tuple[Stage, ...], num_classes: int, in_channels: int, *, groups: int, dropout: float) -> ConvNet:
-    check_channels(in_channels)
     stages, channels = [], in_channels
     for row in table:
         split = groups if row.split else 1

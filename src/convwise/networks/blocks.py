@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import UsageError
-
 Layer = Callable[..., nn.Module]  # (in_channels, out_channels, kernel, stride, *, groups, act) -> convolution layer
 
 
@@ -104,8 +102,6 @@ class ConvNormAct(nn.Sequential):
         self, in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, *, groups: int = 1,
         act: type[nn.Module] | None = nn.ReLU, same: bool = False, eps: float = 1e-5,
     ) -> None:  # fmt: skip
-        if not eps > 0:
-            raise UsageError(f"eps must be above 0, got {eps}")
         kind, padding = (SameConv2d, 0) if same else (nn.Conv2d, kernel // 2)
         conv = kind(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False)
         layers: OrderedDict[str, nn.Module] = OrderedDict(conv=conv, norm=nn.BatchNorm2d(out_channels, eps))
@@ -199,7 +195,6 @@ def round_channels(channels: float, divisor: int = 8) -> int:
 
 def pooled_head(in_channels: int, num_classes: int, dropout: float = 0.0) -> nn.Sequential:
     """Mean over H and W, dropout, one linear layer: (B, in_channels, H, W) -> (B, num_classes)."""
-    check_share("dropout", dropout)
     pool = nn.AdaptiveAvgPool2d(1)
     return nn.Sequential(pool, nn.Flatten(), nn.Dropout(dropout), nn.Linear(in_channels, num_classes))
 
@@ -209,22 +204,9 @@ def mlp_head(channels: int, side: int, num_classes: int, dropout: float) -> nn.S
 
     Maps of another side than `side` are averaged to it first, so that any resolution fits.
     """
-    check_share("dropout", dropout)
     return nn.Sequential(
         nn.AdaptiveAvgPool2d(side), nn.Flatten(),
         nn.Linear(channels * side * side, 4096), nn.ReLU(), nn.Dropout(dropout),
         nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(dropout),
         nn.Linear(4096, num_classes),
     )  # fmt: skip
-
-
-def check_channels(in_channels: int) -> None:
-    """Raise UsageError where an image has no channel."""
-    if in_channels < 1:
-        raise UsageError(f"in_channels must be at least 1, got {in_channels}")
-
-
-def check_share(what: str, share: float) -> None:
-    """Raise UsageError where `share` is no probability."""
-    if not 0 <= share <= 1:
-        raise UsageError(f"{what} must be a probability from 0 to 1, got {share}")

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from ..errors import one_of
-from .blocks import ConvNet, ConvNormAct, InvertedResidual, check_channels, check_share, pooled_head, round_channels
+from .blocks import ConvNet, ConvNormAct, InvertedResidual, pooled_head, round_channels
 from .casebook.efficientnet import LITE, B, Scaling, compound
 
 
@@ -94,7 +94,7 @@ def efficientnet_b(
         eps: of the batch norm.
 
     Raises:
-        UsageError: there is no such size, `in_channels` is below 1, or a probability is not from 0 to 1.
+        UsageError: there is no such size.
     """
     if number not in B:
         raise one_of("number of efficientnet_b", str(number), map(str, B))
@@ -108,11 +108,7 @@ def efficientnet(
     num_classes: int = 1000, in_channels: int = 3, *, phi: float = 0.0, dropout: float | None = None,
     stochastic_depth: float = 0.2, same: bool = True, eps: float = 1e-3,
 ) -> ConvNet:  # fmt: skip
-    """Build B0 scaled by `compound(phi)`, which also says for what resolution; the rest as `efficientnet_b`.
-
-    Raises:
-        UsageError: `phi` is not from -10 to 10, `in_channels` is below 1, or a probability is not from 0 to 1.
-    """
+    """Build B0 scaled by `compound(phi)`, which also says for what resolution; the rest as `efficientnet_b`."""
     return _build(
         compound(phi), num_classes, in_channels, lite=False, dropout=dropout, stochastic_depth=stochastic_depth,
         same=same, eps=eps,
@@ -138,8 +134,6 @@ def _build(
 ) -> ConvNet:  # fmt: skip
     """Lay the rows of the table out at one size."""
     dropout = scaling.dropout if dropout is None else dropout
-    check_channels(in_channels)
-    check_share("stochastic_depth", stochastic_depth)
     layer = partial(ConvNormAct, act=nn.ReLU6 if lite else nn.SiLU, same=same, eps=eps)
     ends_width, unscaled = (1.0, (STAGES[0], STAGES[-1])) if lite else (scaling.width, ())
     stem, head = round_channels(STEM * ends_width), round_channels(HEAD * ends_width)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from . import parts
-from .blocks import ConvAct, ConvNormAct, Layer, check_channels, init_last_layer, init_weights, pooled_head
+from .blocks import ConvAct, ConvNormAct, Layer, init_last_layer, init_weights, pooled_head
 
 
 class Row(NamedTuple):
@@ -152,9 +152,6 @@ def googlenet(num_classes: int = 1000, in_channels: int = 3, *, aux: bool = Fals
         num_classes: length of the logits.
         in_channels: of the image.
         aux: with the two auxiliary heads of section 5.
-
-    Raises:
-        UsageError: `in_channels` is below 1.
     """
     return _build(PRINTED, num_classes, in_channels, aux=aux)
 
@@ -169,15 +166,11 @@ def googlenet_bn(
         in_channels: of the image.
         aux: with the two auxiliary heads of section 5.
         torchvision: in the form that torchvision's weights need, see the top of this file.
-
-    Raises:
-        UsageError: `in_channels` is below 1.
     """
     return _build(TORCHVISION if torchvision else NORMED, num_classes, in_channels, aux=aux)
 
 
 def _build(form: Form, num_classes: int, in_channels: int, *, aux: bool) -> GoogLeNet:
-    check_channels(in_channels)
     layer = form.layer
     stem = nn.Sequential(layer(in_channels, STEM, 7, 2), _max_pool(3), *_local_norm(form))
     conv2 = nn.Sequential(layer(STEM, REDUCE, 1), layer(REDUCE, CONV2, 3), *_local_norm(form), _max_pool(3))

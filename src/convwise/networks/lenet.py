@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError, one_of
-from .blocks import ConvAct, ConvNet, check_channels
+from .blocks import ConvAct, ConvNet
 
 C1, C3, C5, F6 = 6, 16, 120, 84  # Figure 2: maps, maps, maps, units
 KERNEL = 5  # pixels, of C1 and C3
@@ -149,9 +149,9 @@ def lenet5(num_classes: int = 10, in_channels: int = 1, resolution: int = 28, *,
         activation: "relu", "sigmoid", or "tanh" for the paper's scaled one.
 
     Raises:
-        UsageError: nothing would be left of the image before C5, no input channel, or an unknown activation.
+        UsageError: nothing would be left of the image before C5, or an unknown activation.
     """
-    side, act = _check("lenet5", in_channels, resolution, padding=2, activation=activation)
+    side, act = _check("lenet5", resolution, padding=2, activation=activation)
     stages = (
         _stage(nn.Conv2d(in_channels, C1, KERNEL, padding=2), act(), nn.MaxPool2d(2)),
         _stage(nn.Conv2d(C1, C3, KERNEL), act(), nn.MaxPool2d(2)),
@@ -172,9 +172,9 @@ def lenet5_1998(
         activation: "tanh" for the paper's scaled one, "sigmoid" or "relu"; centres are at +1 and -1 all the same.
 
     Raises:
-        UsageError: nothing would be left of the image before C5, no input channel, or an unknown activation.
+        UsageError: nothing would be left of the image before C5, or an unknown activation.
     """
-    side, act = _check("lenet5_1998", in_channels, resolution, padding=0, activation=activation)
+    side, act = _check("lenet5_1998", resolution, padding=0, activation=activation)
     stages = (
         _stage(nn.Conv2d(in_channels, C1, KERNEL), act(), SubSampling(C1, act)),
         _stage(TableConv2d(), act(), SubSampling(C3, act)),
@@ -188,11 +188,8 @@ def _stage(conv: nn.Module, act: nn.Module, pool: nn.Module) -> nn.Sequential:
     return nn.Sequential(nn.Sequential(OrderedDict(conv=conv, act=act, pool=pool)))
 
 
-def _check(
-    name: str, in_channels: int, resolution: int, *, padding: int, activation: str
-) -> tuple[int, type[nn.Module]]:  # fmt: skip
+def _check(name: str, resolution: int, *, padding: int, activation: str) -> tuple[int, type[nn.Module]]:
     """Side of S4's maps, pixels, and the activation."""
-    check_channels(in_channels)
     if activation not in ACTIVATIONS:
         raise one_of(f"activation of {name}", activation, ACTIVATIONS)
     side = ((resolution + 2 * padding - KERNEL + 1) // 2 - KERNEL + 1) // 2

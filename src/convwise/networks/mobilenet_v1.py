@@ -16,8 +16,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from ..errors import UsageError
-from .blocks import ConvNet, ConvNormAct, Layer, check_channels, pooled_head
+from .blocks import ConvNet, ConvNormAct, Layer, pooled_head
 
 
 class Stage(NamedTuple):
@@ -44,7 +43,6 @@ STAGES = (
 )
 # fmt: on
 STEM = 32
-NARROWEST, WIDEST = 1 / STEM, 32.0  # a stem of one channel; a thousand times the paper's cost
 
 
 def mobilenet_v1(
@@ -62,16 +60,7 @@ def mobilenet_v1(
         relu6: ReLU6, with which weights are published, in place of the paper's ReLU.
         same: pad as TensorFlow does.
         eps: of the batch norm.
-
-    Raises:
-        UsageError: `in_channels` is below 1; `width` leaves the stem less than a channel, or is above 32.
     """
-    check_channels(in_channels)
-    if not NARROWEST <= width <= WIDEST:
-        raise UsageError(
-            f"width of mobilenet_v1 must be from {NARROWEST} (a stem of one channel, before it is rounded) "
-            f"to {WIDEST}, got {width}"
-        )
     layer = partial(ConvNormAct, act=nn.ReLU6 if relu6 else nn.ReLU, same=same, eps=eps)
     channels = thinned(STEM, width)
     stem, stages = layer(in_channels, channels, stride=2), []

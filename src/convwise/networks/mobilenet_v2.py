@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from ..errors import UsageError
-from .blocks import ConvNet, ConvNormAct, InvertedResidual, check_channels, pooled_head, round_channels
+from .blocks import ConvNet, ConvNormAct, InvertedResidual, pooled_head, round_channels
 
 
 class Stage(NamedTuple):
@@ -41,7 +40,6 @@ STAGES = (
 )
 # fmt: on
 STEM, LAST = 32, 1280
-NARROWEST, WIDEST = 1 / 32, 32.0  # a stem of one channel; a thousand times the paper's cost
 
 
 def mobilenet_v2(
@@ -57,17 +55,7 @@ def mobilenet_v2(
         dropout: probability before the last linear layer.
         same: pad as TensorFlow does.
         eps: of the batch norm.
-
-    Raises:
-        UsageError: `in_channels` is below 1; `width` leaves the stem less than a channel, or is above 32; `dropout` is
-            no probability.
     """
-    check_channels(in_channels)
-    if not NARROWEST <= width <= WIDEST:
-        raise UsageError(
-            f"width of mobilenet_v2 must be from {NARROWEST} (a stem of one channel, before it is rounded) "
-            f"to {WIDEST}, got {width}"
-        )
     layer = partial(ConvNormAct, act=nn.ReLU6, same=same, eps=eps)
     channels = round_channels(STEM * width)
     stem, stages = layer(in_channels, channels, stride=2), []

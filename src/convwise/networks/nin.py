@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from .blocks import ConvAct, ConvNet, check_channels, check_share, init_last_layer
+from .blocks import ConvAct, ConvNet, init_last_layer
 
 # In ceil mode the last window may reach past the map; what lies there does not count.
 MAX = partial(nn.MaxPool2d, 3, 2, ceil_mode=True)
@@ -77,9 +77,6 @@ def nin_cifar10(num_classes: int = 10, in_channels: int = 3, *, dropout: float =
         num_classes: length of the logits.
         in_channels: of the image.
         dropout: probability after each mlpconv layer but the last.
-
-    Raises:
-        UsageError: no input channel, or `dropout` is not from 0 to 1.
     """
     return _build(CIFAR10, num_classes, in_channels, dropout=dropout)
 
@@ -91,16 +88,11 @@ def nin_imagenet(num_classes: int = 1000, in_channels: int = 3, *, dropout: floa
         num_classes: length of the logits.
         in_channels: of the image.
         dropout: probability before the last mlpconv layer.
-
-    Raises:
-        UsageError: no input channel, or `dropout` is not from 0 to 1.
     """
     return _build(IMAGENET, num_classes, in_channels, dropout=dropout)
 
 
 def _build(table: tuple[Stage, ...], num_classes: int, in_channels: int, *, dropout: float) -> ConvNet:
-    check_channels(in_channels)
-    check_share("dropout", dropout)
     stages, channels = [], in_channels
     for row in table[:-1]:
         layers = _mlpconv(channels, row, row.channels)

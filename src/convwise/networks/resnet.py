@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import UsageError, one_of
-from .blocks import ConvNet, ConvNormAct, check_channels, pooled_head
+from .blocks import ConvNet, ConvNormAct, pooled_head
 
 
 class Column(NamedTuple):
@@ -91,11 +91,11 @@ def resnet(
         v1_5: stride 2 in the 3x3 convolution of a bottleneck instead of its first 1x1; 18 and 34 layers have neither.
 
     Raises:
-        UsageError: no such depth or shortcut, or `in_channels` is below 1.
+        UsageError: no such depth or shortcut.
     """
     if depth not in COLUMNS:
         raise one_of("depth of resnet", str(depth), map(str, COLUMNS))
-    _check(in_channels, shortcut)
+    _check(shortcut)
     bottleneck, blocks = COLUMNS[depth]
     stages = _stages(WIDTHS, blocks, None if plain else shortcut, bottleneck=bottleneck, v1_5=v1_5)
     stem = nn.Sequential(ConvNormAct(in_channels, WIDTHS[0], 7, 2), nn.MaxPool2d(3, 2, padding=1))
@@ -115,17 +115,16 @@ def resnet_cifar(
         shortcut: as in `resnet`.
 
     Raises:
-        UsageError: no such depth or shortcut, or `in_channels` is below 1.
+        UsageError: no such depth or shortcut.
     """
     if depth < 8 or depth % 6 != 2:
         raise UsageError(f"depth of resnet_cifar must be 6n + 2 with n at least 1, such as 20 or 110, got {depth}")
-    _check(in_channels, shortcut)
+    _check(shortcut)
     stages = _stages(CIFAR_WIDTHS, [depth // 6] * 3, None if plain else shortcut)
     return ConvNet(ConvNormAct(in_channels, CIFAR_WIDTHS[0]), stages, pooled_head(CIFAR_WIDTHS[-1], num_classes))
 
 
-def _check(in_channels: int, shortcut: str) -> None:
-    check_channels(in_channels)
+def _check(shortcut: str) -> None:
     if shortcut not in SHORTCUTS:
         raise one_of("shortcut", shortcut, SHORTCUTS)
 

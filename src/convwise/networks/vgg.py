@@ -15,7 +15,7 @@ from typing import NamedTuple
 from torch import nn
 
 from ..errors import UsageError
-from .blocks import ConvNet, check_channels, mlp_head
+from .blocks import ConvNet, mlp_head
 
 
 class Stage(NamedTuple):
@@ -54,11 +54,10 @@ def vgg(
         dropout: probability after each of the two hidden linear layers.
 
     Raises:
-        UsageError: a depth that the paper does not have, no input channel, or `dropout` is not from 0 to 1.
+        UsageError: a depth that the paper does not have.
     """
     if depth not in DEPTHS:
         raise UsageError(f"depth of vgg must be one of {', '.join(map(str, DEPTHS))}, got {depth}")
-    check_channels(in_channels)
     stages, channels = [], in_channels
     for row in STAGES:
         layers, blocks = row.layers[DEPTHS.index(depth)], []

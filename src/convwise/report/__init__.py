@@ -11,7 +11,6 @@ from .page import (
     Report,
     Skipped,
     Split,
-    Weights,
     render,
     write,
 )
@@ -27,7 +26,6 @@ __all__ = [
     "Report",
     "Skipped",
     "Split",
-    "Weights",
     "render",
     "write",
 ]

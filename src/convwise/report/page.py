@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..metrics import Interval
+from ..weights import Used
 from . import words
 
 if TYPE_CHECKING:
@@ -35,16 +36,6 @@ class Skipped(NamedTuple):
     reason: str
 
 
-class Weights(NamedTuple):
-    """Published weights that a candidate stands on, and the SHA-256 of their file, checked against a stated one."""
-
-    id: str
-    source: str
-    licence: str
-    sha256: str
-    checked: bool
-
-
 class Candidate(NamedTuple):
     """A classifier that was tried in `seconds`; the choice looked at `choice_top1` (None: not measured)."""
 
@@ -57,7 +48,7 @@ class Candidate(NamedTuple):
     params: int
     chosen: bool
     seconds: float
-    weights: Weights | None = None
+    weights: Used | None = None
 
 
 class Measured(NamedTuple):

@@ -54,7 +54,7 @@ def draw_stages(report: "CostReport", title: str) -> str:
         UsageError: a child gives what is neither a vector, nor a map, nor a list of vectors.
     """
     volumes = [_of_shape("input", report.input_shape, "input", "input")]
-    children = [stage for stage in report.stages if not stage.name.startswith("(")]
+    children = [stage for stage in report.stages if not stage.own]
     for stage in children or report.stages:
         kinds = {layer.kind for layer in report.layers if layer.stage == stage.name}
         kind = next((kind for kind, names in KINDS.items() if kinds <= names), "block")

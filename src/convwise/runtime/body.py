@@ -121,22 +121,21 @@ def prepare_body(
     body = find_body(published, preprocessing)
     if body is None:
         body = _make(published, preprocessing, offline=offline, track=track)
-        body.keep(_folder(published, preprocessing, published.fingerprint()))
+        body.keep(_folder(published, preprocessing))
     return body
 
 
 def find_body(published: weights.Published, preprocessing: Preprocessing) -> Body | None:
     """The body of a published network for a preprocessing, where the cache has it."""
-    fingerprint = published.fingerprint()
-    return None if fingerprint is None else Body.read(_folder(published, preprocessing, fingerprint))
+    return Body.read(_folder(published, preprocessing))
 
 
-def _folder(published: weights.Published, preprocessing: Preprocessing, fingerprint: str | None) -> Path:
+def _folder(published: weights.Published, preprocessing: Preprocessing) -> Path:
     key = key_of(
         {
             "network": published.network,
             "arguments": dict(published.arguments),
-            "weights": [published.id, fingerprint],
+            "weights": [published.id, published.fingerprint()],
             "preprocessing": preprocessing.to_json(),
             "convwise": __version__,
             "emitter": EMITTER,

@@ -6,7 +6,7 @@ of this pass, each with its reason.
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -123,10 +123,11 @@ def gather(listing: Listing, jobs: Sequence[Job], *, threads: int, track: Track 
             stay.
     """
     make_room([job.rows.folder for job in jobs])
-    check_room(jobs, len(listing.samples), threads)
     files_read, rows = 0, []
     with FileIndex() as index:
         verdicts, missing = _known(listing, jobs, index)
+        to_write = sum(job.rows.row_bytes * _lacking(job, missing, verdicts) for job in jobs)
+        check_room(jobs, len(listing.samples), to_write, threads)
         for _ in range(ATTEMPTS):
             if missing:
                 files_read += len(missing)
@@ -165,14 +166,14 @@ def _known(listing: Listing, jobs: Sequence[Job], index: FileIndex) -> tuple[dic
             hashes[s.path] = entry[1]
     by_hash = index.verdicts(hashes.values())
     known = {path: by_hash[sha256] for path, sha256 in hashes.items() if sha256 in by_hash}
-    missing = []
-    for s in listing.samples:
-        verdict = known.get(s.path)
-        if verdict is None or (
-            not verdict.problem and any(bytes.fromhex(verdict.sha256) not in job.rows for job in jobs)
-        ):
-            missing.append(s)
+    missing = [s for s in listing.samples if s.path not in known or any(_lacking(job, [s], known) for job in jobs)]
     return known, missing
+
+
+def _lacking(job: Job, samples: Sequence[Sample], known: Mapping[str, Verdict]) -> int:
+    """How many of the samples may need a row that the job does not have."""
+    verdicts = [known.get(s.path) for s in samples]
+    return sum(v is None or (not v.problem and bytes.fromhex(v.sha256) not in job.rows) for v in verdicts)
 
 
 def _look_at(

@@ -1,4 +1,4 @@
-"""Whether there is room for what will be computed, asked before the first file is read."""
+"""Whether there is room for what will be computed, asked before the first image is read."""
 
 import math
 from collections.abc import Sequence
@@ -13,15 +13,20 @@ if TYPE_CHECKING:
     from .gather import Job
 
 
-def check_room(jobs: Sequence["Job"], n: int, threads: int) -> None:
+def check_room(jobs: Sequence["Job"], n: int, to_write: int, threads: int) -> None:
     """Refuse rows of n files that have no room.
+
+    Args:
+        jobs: want them.
+        n: files.
+        to_write: bytes of the rows that are not on disk yet.
+        threads: files that are read at once.
 
     Raises:
         UsageError: they are more than the cache may take.
         MachineError: they are more than the disk or the memory can take.
     """
     wanted = n * sum(job.rows.row_bytes for job in jobs)
-    missing = sum(max(0, n - len(job.rows)) * job.rows.row_bytes for job in jobs)
     image = 3 * sum(math.prod(job.preprocessing.shape) for job in jobs)  # Pillow's own, its bytes, the array
     rows, limit, free = f"{names(jobs)} of {n} files", cache_limit(), free_disk()
     if wanted > limit:
@@ -29,9 +34,9 @@ def check_room(jobs: Sequence["Job"], n: int, threads: int) -> None:
             f"{rows} take {in_bytes(wanted)} of cache, and CONVWISE_CACHE_GB allows {in_bytes(limit)}; "
             f"raise it{_or_lower(jobs, n, limit)}"
         )
-    if missing > free:
+    if to_write > free:
         raise MachineError(
-            f"{rows} take {in_bytes(missing)} of disk, and {str(cache_dir())!r} has {in_bytes(free)} left; free some "
+            f"{rows} take {in_bytes(to_write)} of disk, and {str(cache_dir())!r} has {in_bytes(free)} left; free some "
             f"space (`convwise cache --clear`) or set CONVWISE_CACHE to another disk{_or_lower(jobs, n, free)}"
         )
     if not has_memory(needed := wanted + threads * image):

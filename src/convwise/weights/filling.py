@@ -11,17 +11,20 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def blank(name: str, arguments: Mapping[str, object], num_classes: int | None = None) -> "nn.Module":
+def blank(name: str, arguments: Mapping[str, object]) -> "nn.Module":
     """Build a network without memory for its tensors: names and shapes alone."""
     import torch
 
     with torch.device("meta"):
-        return networks.create(name, num_classes, arguments)
+        return networks.create(name, None, arguments)
 
 
 def sized(name: str, arguments: Mapping[str, object], state: "Mapping[str, Tensor]") -> "nn.Module":
     """The same, for as many classes as a state dict has."""
-    return blank(name, arguments, classes_of(blank(name, arguments), state))
+    network = blank(name, arguments)
+    if num_classes := classes_of(network, state):
+        networks.replace_head(network, num_classes)
+    return network
 
 
 def classes_of(network: "nn.Module", state: "Mapping[str, Tensor] | None" = None) -> int | None:

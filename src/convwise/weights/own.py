@@ -3,14 +3,15 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..errors import DataError
+from .. import networks
+from ..errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 NOTE = "convwise.network"  # in the metadata of safetensors; one entry, since it writes several in an order of chance
 
@@ -32,15 +33,26 @@ def serialise(
     Args:
         state: tensors on the CPU, or arrays, by our names.
         network: name of the network in `convwise.networks`.
-        arguments: that its builder was given, as plain values; None for none.
+        arguments: that its builder was given, without `num_classes`, which the tensors show; None for none.
+
+    Raises:
+        UsageError: there is no such network or argument, or a tensor that numpy does not have.
     """
     import safetensors.numpy
 
-    note = json.dumps({"name": network, "arguments": dict(arguments or {})}, sort_keys=True)
-    # safetensors writes memory as it lies
-    tensors = {name: np.asarray(tensor, order="C") for name, tensor in state.items()}
+    note = json.dumps({"name": network, "arguments": networks.checked_arguments(network, arguments)}, sort_keys=True)
+    tensors = {name: _array(name, tensor) for name, tensor in state.items()}
     blob: bytes = safetensors.numpy.save(tensors, metadata={NOTE: note})
     return blob
+
+
+def _array(name: str, tensor: "ArrayLike") -> "NDArray[Any]":
+    """A tensor as an array, in the order of its memory, which safetensors writes as it lies."""
+    try:
+        array = np.asarray(tensor.detach() if hasattr(tensor, "detach") else tensor, order="C")
+    except TypeError as error:
+        raise UsageError(f"tensor {name!r} cannot be serialised: {error}; give tensor.float().cpu()") from error
+    return array
 
 
 def parse(noted: str | None, path: Path) -> Note | None:

@@ -1,5 +1,6 @@
 """All published weights that convwise knows of, and how one of them is found."""
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,11 +9,11 @@ from pathlib import Path
 
 from .. import networks
 from ..errors import DataError, UsageError, one_of
-from ..places import sha256_of
 from . import pypi_files, timm_files, torchvision_files
 from .naming import Naming
 from .published import Published
 from .store import Given
+from .tensors import opened
 from .timm_names import TIMM
 from .torchvision_names import TORCHVISION
 
@@ -74,10 +75,9 @@ def given(network: str, path: Path) -> Published:
     Raises:
         DataError: the file is absent, or holds others.
     """
-    try:
-        found = by_hash(sha256 := sha256_of(path))
-    except OSError as error:
-        raise DataError(f"weights file {str(path)!r} cannot be read: {error.strerror or error}") from error
+    with opened(path) as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    found = by_hash(sha256)
     if found is None or found.network != network:
         others = f"those of {found.network}, {found.id}" if found else f"no published ones (its sha256 is {sha256})"
         raise DataError(

@@ -7,6 +7,8 @@ import re
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -36,6 +38,22 @@ class Loaded(NamedTuple):
     note: Note | None
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[BufferedReader]:
+    """Open a file of weights.
+
+    Raises:
+        DataError: there is none, it cannot be read, or it is a folder, a pipe or a device, which may have no end.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise DataError(f"weights file {str(path)!r} cannot be read: it is no file")
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise DataError(f"weights file {str(path)!r} cannot be read: {error.strerror or error}") from error
+
+
 def read(path: Path, check: Callable[[str], None] | None = None) -> Loaded:
     """Read a state dict that was saved by safetensors or by `torch.save`, whatever the file is called.
 
@@ -49,9 +67,7 @@ def read(path: Path, check: Callable[[str], None] | None = None) -> Loaded:
     """
     start = None
     try:
-        if path.exists() and not path.is_file():
-            raise DataError(f"weights file {str(path)!r} cannot be read: it is no file")
-        with path.open("rb") as file:
+        with opened(path) as file:
             before = os.fstat(file.fileno())
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             if check:
@@ -67,8 +83,6 @@ def read(path: Path, check: Callable[[str], None] | None = None) -> Loaded:
         return Loaded(state, digest, parse(noted, path))
     except DataError:
         raise
-    except OSError as error:
-        raise DataError(f"weights file {str(path)!r} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # a damaged file can raise anything
         raise DataError(f"weights file {str(path)!r} cannot be read: {_reason(start, error)}") from error
 

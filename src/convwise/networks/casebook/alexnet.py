@@ -17,7 +17,7 @@ ONE_TOWER = Paper(
     url="https://arxiv.org/abs/1404.5997",
 )
 TORCHVISION = "torchvision, weights IMAGENET1K_V1"
-GROUPS = Argument(int, 2, "2 as on the paper's two GPUs, 1 to connect all maps of a layer with all of the next")
+GROUPS = Argument(int, 2, "2 as on the paper's two GPUs, 1 to connect all maps of a layer with all of the next", (1, 2))
 
 ENTRIES = {
     "alexnet": Entry(
@@ -35,7 +35,7 @@ ENTRIES = {
             "counted is not said"
         ),
         accuracy=Accuracy(
-            0.593, "ImageNet validation (ILSVRC-2012), ten crops of 224 px averaged, one network", "Table 2"
+            "59.3", "ImageNet validation (ILSVRC-2012), ten crops of 224 px averaged, one network", "Table 2"
         ),
     ),
     "alexnet_owt": Entry(
@@ -45,7 +45,7 @@ ENTRIES = {
         params=61_100_840, macs=714_188_480,
         printed=Printed("61,100,840", "0.714 G", TORCHVISION),
         accuracy=Accuracy(
-            0.56522, "ImageNet validation, shorter side 256 px, one centre crop of 224, one network", TORCHVISION
+            "56.522", "ImageNet validation, shorter side 256 px, one centre crop of 224, one network", TORCHVISION
         ),
     ),
 }  # fmt: skip

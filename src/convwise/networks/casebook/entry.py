@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 UNITS = {"": 1, "M": 10**6, "G": 10**9, "B": 10**9}  # of printed figures
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}  # of arguments
@@ -34,14 +34,19 @@ class Printed(NamedTuple):
 class Accuracy(NamedTuple):
     """A published result."""
 
-    top1: float  # share in [0, 1]
+    printed: str  # top-1 in per cent, with as many digits as are published
     protocol: str  # data set and split; crops, scales, networks averaged
     source: str
     form: str = ""  # what it is of, with its counts, where that is not the entry's own form
 
+    @property
+    def top1(self) -> float:
+        """Share in [0, 1]."""
+        return float(Decimal(self.printed) / 100)
+
     def percent(self, mark: str = "*") -> str:
-        """Two decimals, however many are published; the mark before it where `form` is told."""
-        return f"{mark if self.form else ''}{100 * self.top1:.2f} %"
+        """The printed figure; the mark before it where `form` is told."""
+        return f"{mark if self.form else ''}{self.printed} %"
 
 
 class Argument(NamedTuple):
@@ -50,16 +55,19 @@ class Argument(NamedTuple):
     kind: type  # of its value; None may stand for it where that is the default
     default: object
     meaning: str  # in one line
+    range: tuple[float, float] | None = None  # least and most that a number may be
 
     def takes(self, value: object) -> bool:
-        """Whether a value is of the kind; a bool is no number here."""
+        """Whether a value is of the kind and in the range; a bool is no number here."""
         if value is None:
             return self.default is None
-        return type(value) is self.kind or (self.kind is float and type(value) is int)
+        fits = type(value) is self.kind or (self.kind is float and type(value) is int)
+        return fits and (self.range is None or self.range[0] <= cast("float", value) <= self.range[1])
 
     def words(self) -> str:
-        """What it takes: "a number", "true or false"."""
-        return f"{KINDS[self.kind]}{' or none' if self.default is None else ''}"
+        """What it takes: "a number from 0 to 1", "true or false"."""
+        among = f" from {self.range[0]:,} to {self.range[1]:,}" if self.range else ""
+        return f"{KINDS[self.kind]}{among}{' or none' if self.default is None else ''}"
 
     def usual(self) -> str:
         """The default as the command line has it."""
@@ -139,7 +147,13 @@ def _count(printed: str) -> int | None:
 
 
 # What several papers' builders take.
-IN_CHANNELS = Argument(int, 3, "channels of the image: 3 in colour, 1 in grey")
-HIDDEN_DROPOUT = Argument(float, 0.5, "probability after each of the two hidden linear layers, in training")
+PROBABILITY = (0, 1)
+# Ten thousand: a spectrum has hundreds, and beyond it the first kernel alone fills a machine.
+IN_CHANNELS = Argument(int, 3, "channels of the image: 3 in colour, 1 in grey", (1, 10_000))
+HIDDEN_DROPOUT = Argument(
+    float, 0.5, "probability after each of the two hidden linear layers, in training", PROBABILITY
+)
 SAME = Argument(bool, False, "pad as TensorFlow does instead of symmetrically")
-EPS = Argument(float, 1e-5, "what batch norm adds to the variance")
+EPS = Argument(float, 1e-5, "what batch norm adds to the variance", (1e-12, 1))
+# Of MobileNet's width: a stem of one channel, before it is rounded; a thousand times the paper's cost.
+WIDTHS = (1 / 32, 32)

@@ -26,7 +26,7 @@ ENTRIES = {
             "exactly from their filters, and 54 M MACs for 5a, whose filters make 51.1 M"
         ),
         accuracy=Accuracy(
-            0.687, "ImageNet validation, one centre crop, a replica; the paper prints top-5 alone, 89.93 %", CAFFE
+            "68.7", "ImageNet validation, one centre crop, a replica; the paper prints top-5 alone, 89.93 %", CAFFE
         ),
     ),
     "googlenet_bn": Entry(
@@ -39,7 +39,7 @@ ENTRIES = {
         idea="GoogLeNet with the batch norm that came a year later",
         params=7_005_832, macs=1_582_671_872,
         accuracy=Accuracy(
-            0.69778, "ImageNet validation, one centre crop at 224 px", TORCHVISION,
+            "69.778", "ImageNet validation, one centre crop at 224 px", TORCHVISION,
             form="the form torchvision=True (6,624,904 params, 1,498,376,192 MACs)",
         ),
     ),

@@ -11,14 +11,14 @@ PAPER = Paper(
 )
 
 GREY = IN_CHANNELS._replace(default=1)
-SIDE = "side of the square image, pixels; the network is built for it alone"
+SIDE = Argument(int, 32, "side of the square image, pixels; the network is built for it alone", (1, 10_000))
 ACTIVATION = "tanh as the paper scales it, sigmoid or relu"
 
 ENTRIES = {
     "lenet5_1998": Entry(
         module="lenet", builder="lenet5_1998",
         arguments={
-            "in_channels": GREY, "resolution": Argument(int, 32, SIDE), "activation": Argument(str, "tanh", ACTIVATION),
+            "in_channels": GREY, "resolution": SIDE, "activation": Argument(str, "tanh", ACTIVATION),
         },
         channels=1, resolution=32, smallest=16, num_classes=10, paper=PAPER,
         idea="convolution, sub-sampling and shared weights, trained end to end from pixels to classes",
@@ -26,14 +26,15 @@ ENTRIES = {
         printed=Printed("60,000", "340,908 connections", "section II.B"),
         difference="connections are MACs, biases (6,508), sub-sampling (7,880) and radial basis units (840)",
         accuracy=Accuracy(
-            0.9905, "MNIST test set, one network, trained without distortions (with them 99.20 %)",
+            "99.05", "MNIST test set, one network, trained without distortions (with them 99.2 %)",
             "section III.B and Figure 9, read in a transcription",
         ),
     ),
     "lenet5": Entry(
         module="lenet", builder="lenet5",
         arguments={
-            "in_channels": GREY, "resolution": Argument(int, 28, SIDE), "activation": Argument(str, "relu", ACTIVATION),
+            "in_channels": GREY, "resolution": SIDE._replace(default=28),
+            "activation": Argument(str, "relu", ACTIVATION),
         },
         channels=1, resolution=28, smallest=12, num_classes=10, paper=PAPER,
         idea="the same in today's parts: all maps connected, max pooling, ReLU, softmax",

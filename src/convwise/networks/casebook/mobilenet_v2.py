@@ -1,6 +1,6 @@
 """What is known of the networks of `networks/mobilenet_v2.py`."""
 
-from .entry import EPS, IN_CHANNELS, SAME, Accuracy, Argument, Entry, Paper, Printed
+from .entry import EPS, IN_CHANNELS, PROBABILITY, SAME, WIDTHS, Accuracy, Argument, Entry, Paper, Printed
 
 PAPER = Paper(
     title="MobileNetV2: Inverted Residuals and Linear Bottlenecks",
@@ -15,8 +15,8 @@ ENTRIES = {
         module="mobilenet_v2", builder="mobilenet_v2",
         arguments={
             "in_channels": IN_CHANNELS,
-            "width": Argument(float, 1.0, "times the channels of every layer; 0.35 to 1.4 in the paper"),
-            "dropout": Argument(float, 0.2, "probability before the last linear layer, in training"),
+            "width": Argument(float, 1.0, "times the channels of every layer; 0.35 to 1.4 in the paper", WIDTHS),
+            "dropout": Argument(float, 0.2, "probability before the last linear layer, in training", PROBABILITY),
             "same": SAME, "eps": EPS,
         },
         paper=PAPER,
@@ -27,7 +27,7 @@ ENTRIES = {
             "how the paper counts is not said: params without batch norm's are 3,470,760, and MACs would round to 301 M"
         ),
         accuracy=Accuracy(
-            0.72, "ImageNet at 224 px, one network; split and crops are not stated", "Table 4"
+            "72.0", "ImageNet at 224 px, one network; split and crops are not stated", "Table 4"
         ),
     ),
 }  # fmt: skip
