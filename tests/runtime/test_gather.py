@@ -20,7 +20,6 @@ from convwise.data.samples import list_folder
 from convwise.errors import DataError, MachineError, UsageError
 from convwise.places import cache_dir
 from convwise.runtime import cache as cache_module
-from convwise.runtime import gather as gather_module
 from convwise.runtime import room
 from convwise.runtime.gather import Gathered, Job, T, gather, pixels_job
 from convwise.runtime.rows import Rows
@@ -110,7 +109,7 @@ def test_a_touched_file_is_read_and_not_computed(folder: Path, reads: Counter[st
         return pixels
 
     def job() -> Job:
-        return Job("test", SMALL, Rows("key", SMALL.shape, np.uint8), compute)
+        return replace(pixels_job(SMALL), compute=compute)
 
     gather(list_folder(folder), [job()], threads=1)
     os.utime(folder / "red" / "img1.png", ns=(1, 1))
@@ -123,8 +122,8 @@ def test_a_touched_file_is_read_and_not_computed(folder: Path, reads: Counter[st
 def test_a_moved_file_keeps_its_row(folder: Path) -> None:
     go(folder, SMALL)
     os.rename(folder / "red", folder / "orange")
-    rows = gather_module.pixels_job(SMALL).rows
-    found = gather(list_folder(folder), [Job("test", SMALL, rows, lambda _: pytest.fail("computed"))], threads=2)
+    job = replace(pixels_job(SMALL), compute=lambda _: pytest.fail("computed"))
+    found = gather(list_folder(folder), [job], threads=2)
     assert [s.label for s in found.samples] == ["blue"] * 5 + ["orange"] * 5
 
 
@@ -212,7 +211,10 @@ def test_rows_that_vanish_for_ever_are_an_error(folder: Path, monkeypatch: pytes
 
 def features(width: int) -> Job:
     rows = Rows("features", (width,), np.float32)
-    return Job("features at 8 px", SMALL, rows, lambda _: np.zeros(width, np.float32))
+    return Job(
+        "features at 8 px", SMALL, rows, lambda _: np.zeros(width, np.float32), row_bytes=4 * width, image_bytes=192,
+        growth=0,
+    )  # fmt: skip
 
 
 # Ten images of 8 x 8 x 3 are 1920 bytes; ten numbers of four bytes for each are 400 more. 7 x 7 x 3 fit in either case.

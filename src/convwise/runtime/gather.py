@@ -5,11 +5,12 @@ of this pass, each with its reason.
 """
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,21 +33,63 @@ ATTEMPTS = 4  # to have all rows at once, while other processes may delete some
 Array = NDArray[Any]
 
 
+class Store(Protocol):
+    """Where rows are kept, each under the hash of its file: `Rows`, or `StoredImages`."""
+
+    folder: Path
+    mapped: bool  # rows that were read stay on disk
+
+    def __contains__(self, content: bytes) -> bool:
+        """Whether there is a row of this content."""
+        ...
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        ...
+
+    def add(self, content: bytes, row: Array, /) -> None:
+        """Keep a row."""
+        ...
+
+    def flush(self) -> None:
+        """Write what waits."""
+        ...
+
+    def read(self, contents: list[bytes]) -> tuple[Any, list[bytes]]:
+        """The rows in the order asked, and the contents that are missing."""
+        ...
+
+
 @dataclass(frozen=True)
 class Job:
-    """What is wanted of every image: rows, kept in the cache, computed from prepared pixels where they are missing."""
+    """What is wanted of every image: rows, kept in the cache, computed from prepared pixels where they are missing.
+
+    Attributes:
+        name: for people.
+        preprocessing: makes the pixels.
+        rows: keeps the rows.
+        compute: makes a row of pixels.
+        row_bytes: of one row, on average.
+        image_bytes: of the pixels of one image, on average.
+        growth: bytes of a row for each pixel of a square of the resolution; 0 where that does not change them.
+    """
 
     name: str
-    preprocessing: Preprocessing
-    rows: Rows
+    preprocessing: decoding.Preparation
+    rows: Store
     compute: Callable[[NDArray[np.uint8]], Array]
+    row_bytes: float
+    image_bytes: float
+    growth: float
 
 
 def pixels_job(preprocessing: Preprocessing) -> Job:
     """Want the prepared pixels themselves, uint8 (H, W, C)."""
     key = key_of({"rows": "pixels", "preprocessing": preprocessing.to_json(), "decoding": decoding.rule()})
     name = f"pixels at {preprocessing.resolution} px"
-    return Job(name, preprocessing, Rows(key, preprocessing.shape, np.uint8), lambda pixels: pixels)
+    rows = Rows(key, preprocessing.shape, np.uint8)
+    size, growth = rows.row_bytes, preprocessing.channels
+    return Job(name, preprocessing, rows, lambda pixels: pixels, row_bytes=size, image_bytes=size, growth=growth)
 
 
 def features_job(frozen: FrozenNetwork, graph_sha256: str, cut: str, width: int, preprocessing: Preprocessing) -> Job:
@@ -66,7 +109,9 @@ def features_job(frozen: FrozenNetwork, graph_sha256: str, cut: str, width: int,
     def compute(pixels: NDArray[np.uint8]) -> Array:
         return frozen.run(pixels[None], [cut])[0].reshape(width)
 
-    return Job(f"features at {preprocessing.resolution} px", preprocessing, Rows(key, (width,), np.float32), compute)
+    rows, image_bytes = Rows(key, (width,), np.float32), math.prod(preprocessing.shape)
+    name = f"features at {preprocessing.resolution} px"
+    return Job(name, preprocessing, rows, compute, row_bytes=rows.row_bytes, image_bytes=image_bytes, growth=0)
 
 
 @dataclass(frozen=True)
@@ -77,14 +122,14 @@ class Gathered:
         samples: the usable ones with their hashes, in the listing's order.
         verdicts: one a usable sample.
         skipped: path -> reason, for the files that cannot be used.
-        rows: one array a job, (usable samples, *row).
+        rows: one array a job, (usable samples, *row), or what its store reads instead.
         files_read: files that were read now; of the others everything was known.
     """
 
     samples: tuple[Sample, ...]
     verdicts: tuple[Verdict, ...]
     skipped: dict[str, str]
-    rows: tuple[Array, ...]
+    rows: tuple[Any, ...]
     files_read: int
 
     def check(self, listing: Listing) -> None:
@@ -233,4 +278,4 @@ def _what(jobs: Sequence[Job], n: int) -> str:
     """What the pass does, with the size of what it will put on disk."""
     if not jobs:
         return "reading"
-    return f"{names(jobs)} ({in_bytes(n * sum(job.rows.row_bytes for job in jobs))} to cache)"
+    return f"{names(jobs)} ({in_bytes(round(n * sum(job.row_bytes for job in jobs)))} to cache)"

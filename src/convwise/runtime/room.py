@@ -20,9 +20,10 @@ def check_room(jobs: Sequence["Job"], n: int, threads: int) -> None:
         UsageError: they are more than the cache may take.
         MachineError: they are more than the disk or the memory can take.
     """
-    wanted = n * sum(job.rows.row_bytes for job in jobs)
-    missing = sum(max(0, n - len(job.rows)) * job.rows.row_bytes for job in jobs)
-    image = 3 * sum(math.prod(job.preprocessing.shape) for job in jobs)  # Pillow's own, its bytes, the array
+    wanted = _rows(jobs, n)
+    missing = round(sum(max(0, n - len(job.rows)) * job.row_bytes for job in jobs))
+    images = threads * round(3 * sum(job.image_bytes for job in jobs))  # Pillow's own, its bytes, the array
+    held = [job for job in jobs if not job.rows.mapped]
     rows, limit, free = f"{names(jobs)} of {n} files", cache_limit(), free_disk()
     if wanted > limit:
         raise UsageError(
@@ -34,18 +35,23 @@ def check_room(jobs: Sequence["Job"], n: int, threads: int) -> None:
             f"{rows} take {in_bytes(missing)} of disk, and {str(cache_dir())!r} has {in_bytes(free)} left; free some "
             f"space (`convwise cache --clear`) or set CONVWISE_CACHE to another disk{_or_lower(jobs, n, free)}"
         )
-    if not has_memory(needed := wanted + threads * image):
-        room = (machine_memory() or 0) - threads * image
-        raise too_little_memory(f"reading {rows}", needed, f"take fewer images{_or_lower(jobs, n, room)}")
+    if not has_memory(needed := _rows(held, n) + images):
+        room = (machine_memory() or 0) - images
+        raise too_little_memory(f"reading {rows}", needed, f"take fewer images{_or_lower(held, n, room)}")
+
+
+def _rows(jobs: Sequence["Job"], n: int) -> int:
+    """Bytes of the rows of n files, about."""
+    return round(n * sum(job.row_bytes for job in jobs))
 
 
 def _or_lower(jobs: Sequence["Job"], n: int, room: int) -> str:
     """What else can be done where pixels are kept: take a resolution whose rows have room."""
-    pixels = [job for job in jobs if job.rows.shape == job.preprocessing.shape]
-    if not pixels:
+    growth = sum(job.growth for job in jobs)
+    if not growth:
         return ""
-    features = n * sum(job.rows.row_bytes for job in jobs if job not in pixels)
-    side = math.isqrt(max(0, room - features) // (n * sum(job.preprocessing.channels for job in pixels)))
+    fixed = _rows([job for job in jobs if not job.growth], n)
+    side = math.isqrt(int(max(0, room - fixed) / (n * growth)))
     return " or lower --resolution" + (f" to {side}" if side else "")
 
 

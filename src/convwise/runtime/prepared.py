@@ -1,0 +1,64 @@
+"""Prepared images: decoded once, reduced to what training needs, and kept in the cache."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean as mean
+
+from PIL import Image
+
+from ..data import decoding
+from ..data.reduction import Reduction
+from ..data.samples import Listing
+from ..progress import Track, silent
+from .cache import key_of
+from .gather import Gathered, Job, gather
+from .images import StoredImages
+
+HEADERS = 500  # files whose size is looked up, to say how much disk it takes
+
+
+def prepare_images(listing: Listing, reduction: Reduction, *, threads: int, track: Track = silent) -> Gathered:
+    """Decode and reduce every image that is not in the cache yet; the rows of the result are `MappedImages`.
+
+    The size is said before the work starts, by `track`.
+
+    Raises:
+        UsageError: they take more than the cache may hold.
+        MachineError: they take more than the disk has free, or the disk gave out; what was written stays.
+    """
+    return gather(listing, [prepared_job(listing, reduction)], threads=threads, track=track)
+
+
+def prepared_job(listing: Listing, reduction: Reduction) -> Job:
+    """Want the whole images of a listing, their shorter side reduced."""
+    key = key_of({"images": "prepared", "reduction": reduction.to_json(), "decoding": decoding.rule()})
+    store = StoredImages(key, reduction.channels)
+    size, growth = estimate([listing.path(sample) for sample in listing.samples], reduction)
+    return Job(
+        f"images at {reduction.side} px", reduction, store, lambda pixels: pixels, row_bytes=size, image_bytes=size,
+        growth=growth,
+    )  # fmt: skip
+
+
+def estimate(paths: Sequence[Path], reduction: Reduction) -> tuple[float, float]:
+    """Bytes of a prepared image, and those for each pixel of a square of the reduction's side where none is smaller.
+
+    Both are means: exact for a few files, from evenly spread headers for many; 0 where no header can be read.
+    """
+    chosen = paths[:: max(1, len(paths) // HEADERS)]
+    sizes = [size for path in chosen if (size := _header_size(path))]
+    if not sizes:
+        return 0.0, 0.0
+    pixels = mean(math.prod(reduction.size(*size)) for size in sizes)
+    ratio = mean(max(size) / min(size) for size in sizes)
+    return pixels * reduction.channels, ratio * reduction.channels
+
+
+def _header_size(path: Path) -> tuple[int, int] | None:
+    """Width and height of a file by its header; None where it has none that can be read."""
+    try:
+        with Image.open(path, formats=decoding.READABLE) as image:
+            return image.size
+    except Exception:  # the pass over all files says what is wrong with it
+        return None
