@@ -9,7 +9,7 @@ from .harness import Convwise
 COMMANDS = {
     "demo": ["--out", "--quiet"],
     "scan": ["--csv", "--threads", "--json", "--quiet"],
-    "fit": ["--out", "--network", "--transfer", "--weights", "--offline", "--resolution", "--epochs",
+    "fit": ["--out", "--network", "--transfer", "--weights", "--offline", "--resolution", "--recipe", "--epochs",
             "--time-limit", "--seed", "--split-seed", "--balance", "--threads", "--max-macs", "--max-ms", "--max-mb",
             "--resume", "--overwrite", "--json", "--quiet"],
     "evaluate": ["--with", "--split", "--threads", "--json", "--quiet"],

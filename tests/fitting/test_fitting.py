@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 import os
 import re
 import shutil
@@ -16,8 +15,7 @@ import pytest
 from PIL import Image
 from torch import nn
 
-from convwise import fitting, machine, networks
-from convwise.cost import sketch
+from convwise import fitting, machine
 from convwise.data.preprocessing import Preprocessing
 from convwise.data.samples import list_folder
 from convwise.errors import BudgetError, DataError, MachineError, UsageError
@@ -26,8 +24,9 @@ from convwise.fitting import Options, Run, fit
 from convwise.fitting.scratch_candidate import ScratchCandidate, _told, pixel_statistics
 from convwise.runtime import gather as gather_module
 from convwise.runtime.session import FrozenNetwork
-from convwise.training.loop import Epoch, Recipe, Trained
-from convwise.training.saved import bytes_per_image
+from convwise.training.loop import Trained
+from convwise.training.recipe import Recipe
+from convwise.training.state import Epoch
 
 MakePhotos = Callable[..., Path]
 LENET = ("lenet5",)
@@ -299,18 +298,21 @@ def test_a_training_that_needs_too_much_memory_is_not_begun(
     with pytest.raises(MachineError, match=f"^training resnet20 at {resolution} px needs about ") as caught:
         fit(photos, options, out="a")
     assert not [path for path in in_tmp_path.iterdir() if path.name.startswith("a")]
-    found = re.search(r" of memory, and there are 2\.0 GB; --resolution (\d+) would fit$", str(caught.value))
+    found = re.search(r" of memory, and there are 2\.0 GB; --resolution (\d+) .*would fit$", str(caught.value))
     assert found
     ScratchCandidate("resnet20", replace(options, resolution=int(found[1]))).check_memory(30, 3)
 
 
-def test_the_memory_of_a_training_is_that_of_its_parts() -> None:
-    candidate = ScratchCandidate("lenet5", Options(network=LENET, epochs=1))
-    with sketch():
-        network = networks.create("lenet5", 2)
-    step, weights = bytes_per_image(network, (1, 28, 28)), sum(4 * p.numel() for p in network.parameters())
-    assert candidate._memory(28, 10, 2) == 2 * 10 * 784 + 4 * weights + 10 * step
-    assert candidate._memory(28, 100, 2) == 2 * 100 * 784 + 4 * weights + 32 * step  # a batch has 32 images
+def test_a_training_that_fits_in_pieces_says_so(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe(batch=32)
+    needed = ScratchCandidate("resnet20", Options(network=("resnet20",), recipe=recipe)).memory(recipe, 32, 30, 3)
+    monkeypatch.setattr(machine, "machine_memory", lambda: needed.total - 1)
+    text = r"or accumulate = 2 in the recipe \(16 of its 32 images at once\) would fit$"
+    with pytest.raises(MachineError, match=text):
+        fit(photos, Options(network=("resnet20",), recipe=recipe), out=tmp_path / "a")
+    ScratchCandidate("resnet20", Options(network=("resnet20",), recipe=replace(recipe, accumulate=2))).check_memory(
+        30, 3
+    )
 
 
 def test_a_network_of_which_nothing_fits_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,13 +332,20 @@ def test_a_training_that_ends_early_says_how_many_epochs_were_run(in_tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("epochs", "last", "texts"),
-    [(3, 0.1, ()), (3, math.nan, ()), (9, math.nan, ("training stopped after 3 of 9 epochs: the loss is no number",))],
-)
-def test_the_reason_of_an_early_end_is_told(epochs: int, last: float, texts: tuple[str, ...]) -> None:
-    history = tuple(Epoch(i, nll, 1.0, 0.5, 1.0) for i, nll in ((1, 0.5), (2, 0.4), (3, last)))
-    trained = Trained(nn.Identity(), np.empty(0, np.float32), history)
-    assert _told(trained, Recipe(epochs=epochs)) == texts
+    ("stopped", "texts"),
+    [
+        ("", ()),
+        ("the NLL has not fallen for 2 epochs",
+         ("training stopped after 3 of 9 epochs: the NLL has not fallen for 2 epochs",)),
+        ("training diverged in epoch 3: the loss is nan",
+         ("training diverged in epoch 3: the loss is nan; the weights of epoch 1 are kept, a lower lr would go further",)
+         ),
+    ],
+)  # fmt: skip
+def test_the_reason_of_an_early_end_is_told(stopped: str, texts: tuple[str, ...]) -> None:
+    history = tuple(Epoch(i, 0.5, 1.0, 0.5, 0.1, 1.0, 0.0, 1.0) for i in (1, 2, 3))
+    trained = Trained(nn.Identity(), np.empty(0, np.float32), history, best_epoch=1, stopped=stopped, notes=())
+    assert _told(trained, 9) == texts
 
 
 def test_balance_reaches_the_weights(in_tmp_path: Path, make_photos: MakePhotos) -> None:

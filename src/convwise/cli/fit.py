@@ -11,6 +11,7 @@ from .output import Json, Quiet, cost_line, interval, print_json, progress, say
 
 if TYPE_CHECKING:
     from ..fitting import Run
+    from ..training.recipe import Recipe
 
 
 def fit(
@@ -37,6 +38,10 @@ def fit(
     ] = None,
     offline: Annotated[bool, Option("--offline", help="Load no weights from the web.")] = False,
     resolution: Annotated[int | None, Option(metavar="PX", help="Input side; each network's own by default.")] = None,
+    recipe: Annotated[
+        str | None,
+        Option(metavar="NAME|FILE", help="Of training from scratch: modern (the default), paper, or a TOML file."),
+    ] = None,
     epochs: Annotated[int | None, Option(metavar="N", help="Of training from scratch.")] = None,
     time_limit: Annotated[float | None, Option(metavar="S", help="Seconds of training from scratch.")] = None,
     seed: Annotated[int, Option(metavar="N", help="Of everything random.")] = 0,
@@ -63,8 +68,8 @@ def fit(
 
     options = Options(
         network=tuple(network or DEFAULT_NETWORKS), transfer=transfer, weights=weights, offline=offline,
-        resolution=resolution, epochs=epochs, time_limit=time_limit, seed=seed, split_seed=split_seed,
-        balance=balance, threads=threads, max_macs=max_macs, max_ms=max_ms, max_mb=max_mb,
+        resolution=resolution, recipe=read_recipe(recipe), epochs=epochs, time_limit=time_limit, seed=seed,
+        split_seed=split_seed, balance=balance, threads=threads, max_macs=max_macs, max_ms=max_ms, max_mb=max_mb,
     )  # fmt: skip
     run = run_fit(
         data, options, out=out, resume=resume, overwrite=overwrite, command=command_line(), track=progress(quiet)
@@ -73,6 +78,19 @@ def fit(
         print_json(run.result)
     else:
         show(run)
+
+
+def read_recipe(text: str | None) -> "str | Recipe | None":
+    """A recipe's name as it is, or the recipe in a file.
+
+    Raises:
+        UsageError: the file cannot be used.
+    """
+    if text is None or not text.endswith(".toml"):
+        return text
+    from ..training.recipe import Recipe
+
+    return Recipe.from_toml(Path(text))
 
 
 def command_line() -> str:

@@ -67,6 +67,7 @@ def fit(
         with run_errors():
             classifier = _save(draft, outcome, chosen, options)
             outcome = replace(outcome, latency=_latency(draft, classifier), seconds=time.monotonic() - start)
+            draft.drop_checkpoints()
             result = write_run(draft.folder, draft.out, outcome, draft.record["command"])
             return draft.finish(result, overwrite=overwrite)
 
@@ -108,7 +109,7 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
     roles = assign(gathered.samples, options.split_seed)
     task = _task(roles, options, any(c.transfer == "none" for c in candidates))
     fitted = [
-        candidate.fit(rows, task, threads=options.thread_count, track=track)
+        candidate.fit(rows, task, draft, threads=options.thread_count, track=track)
         for candidate, rows in zip(candidates, gathered.rows, strict=True)
     ]
     scores = [_score(f.choice_probs, task.labels[task.compare]) for f in fitted]

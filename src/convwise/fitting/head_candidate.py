@@ -19,6 +19,7 @@ from ..runtime.session import TOLERANCE, FrozenNetwork
 from ..transfer.design import Design
 from ..transfer.head import choose_l2, fit_head
 from ..weights import Used, serialise
+from .draft import Draft
 from .options import Options
 from .task import Fitted, Floats, Step, Task, sketched_cost
 
@@ -82,7 +83,9 @@ class HeadCandidate:
         params = self.body.params + (self.body.width + 1) * num_classes
         return Totals(params, self.body.macs + self.body.width * num_classes, 4 * params)
 
-    def fit(self, rows: NDArray[Any], task: Task, *, threads: int, track: Track) -> Fitted:  # noqa: ARG002
+    def fit(
+        self, rows: NDArray[Any], task: Task, draft: Draft, *, threads: int, track: Track  # noqa: ARG002
+    ) -> Fitted:  # fmt: skip
         """Choose the penalty, then fit on all of `train`."""
         from threadpoolctl import threadpool_limits
 
@@ -104,7 +107,7 @@ class HeadCandidate:
         right = int((choice.probs.argmax(axis=1) == labels).sum())
         short = "" if head.converged else "; stopped before the minimum"
         judge = "the `val` split" if by_val else f"{count}-fold cross-validation inside `train`"
-        history = tuple(Step(None, l2, None, nll, None, None) for l2, nll in choice.path)
+        history = tuple(Step(l2=l2, choice_nll=nll) for l2, nll in choice.path)
         return Fitted(
             choice_probs=choice.probs[task.compare[used]],
             how_chosen=f"L2 strength {choice.l2:.2g} by {judge}{short}",

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from .. import networks
 from .. import weights as published_weights
 from ..data.threads import check_threads, usable_cpus
 from ..errors import UsageError, one_of
+from ..training.recipe import Recipe, shorter
+from ..training.recipes import recipe_for
 
 TRANSFERS = ("head", "none")
 DEFAULT_NETWORKS = ("efficientnet_lite0",)
@@ -27,9 +29,10 @@ class Options:
         weights: published weights for one network, by their id or as their file; None takes each network's default.
         offline: load no weights from the web; CONVWISE_OFFLINE=1 says the same.
         resolution: side of the input in pixels; None takes each network's own.
+        recipe: of training from scratch: "modern" or "paper", each network's own, or one for all; None takes "modern".
         epochs: of training from scratch; None takes the recipe's.
         time_limit: seconds of training from scratch, each candidate; the epoch under way is finished.
-        seed: of everything random.
+        seed: of everything random; a recipe's own counts where this is 0.
         split_seed: salt of the split by hash.
         balance: weigh all classes alike in training.
         threads: of everything; None takes one a processor.
@@ -43,6 +46,7 @@ class Options:
     weights: str | None = None
     offline: bool = False
     resolution: int | None = None
+    recipe: str | Recipe | None = None
     epochs: int | None = None
     time_limit: float | None = None
     seed: int = 0
@@ -100,12 +104,15 @@ class Options:
         if self.offline and all(self.transfer_of(name) == "none" for name in self.network):
             raise UsageError("offline has no effect: no candidate needs published weights; leave it out")
         if not any(self.transfer_of(name) == "none" for name in self.network):
-            for option in ("epochs", "time_limit"):
+            for option in ("recipe", "epochs", "time_limit"):
                 if getattr(self, option) is not None:
                     raise UsageError(
                         f"{option.replace('_', '-')} has no effect: no candidate is trained from scratch; "
                         "leave it out, or add transfer 'none'"
                     )
+        for name in self.network:
+            if self.transfer_of(name) == "none":
+                self.recipe_of(name)
 
     def published(self, network: str) -> published_weights.Published | None:
         """The published weights that a candidate with transfer "head" stands on."""
@@ -125,6 +132,23 @@ class Options:
         """How a candidate is trained."""
         return self.transfer or ("none" if published_weights.published(network) is None else "head")
 
+    def recipe_of(self, network: str) -> Recipe:
+        """How a candidate is trained from scratch.
+
+        Raises:
+            UsageError: there is no such recipe, or a part of it that has no effect with this network.
+        """
+        named = not isinstance(self.recipe, Recipe)
+        recipe = recipe_for(network, self.recipe or "modern") if isinstance(self.recipe, str | None) else self.recipe
+        if not named and recipe.aux_weight != Recipe.aux_weight and "aux" not in networks.describe(network).arguments:
+            raise UsageError(f"aux_weight has no effect: {network} has no auxiliary heads; leave it out of the recipe")
+        if self.epochs is not None:
+            recipe = shorter(recipe, self.epochs)
+        return replace(
+            recipe, seed=self.seed or recipe.seed, balance=self.balance or recipe.balance,
+            time_limit=self.time_limit or recipe.time_limit,
+        )  # fmt: skip
+
     @property
     def thread_count(self) -> int:
         """Threads, as a number."""
@@ -132,7 +156,8 @@ class Options:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, with the number of threads that will be used."""
-        return asdict(self) | {"network": list(self.network), "threads": self.thread_count}
+        recipe = self.recipe.to_json() if isinstance(self.recipe, Recipe) else self.recipe
+        return asdict(self) | {"network": list(self.network), "recipe": recipe, "threads": self.thread_count}
 
     def difference(self, record: Mapping[str, Any]) -> str:
         """Name the first option in which a record made by `to_json` differs; empty when none does."""
@@ -140,6 +165,10 @@ class Options:
         for field in fields(self):
             if field.name == "offline":  # how weights come here does not change the run
                 continue
-            if mine[field.name] != record.get(field.name):
-                return f"{field.name.replace('_', '-')} {record.get(field.name)!r}, now {mine[field.name]!r}"
+            was = record.get(field.name)
+            if isinstance(self.recipe, Recipe) and field.name == "recipe" and isinstance(was, dict):
+                if changed := self.recipe.difference(was):
+                    return f"recipe with {changed}"
+            elif mine[field.name] != was:
+                return f"{field.name.replace('_', '-')} {was!r}, now {mine[field.name]!r}"
         return ""

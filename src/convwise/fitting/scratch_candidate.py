@@ -1,10 +1,9 @@
 """A network trained from random weights."""
 
-import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +12,25 @@ from .. import networks
 from ..cost import Totals, sketch
 from ..data.preprocessing import Preprocessing
 from ..errors import DataError, UsageError
-from ..machine import has_memory, too_little_memory
 from ..metrics import softmax
 from ..progress import Track
 from ..runtime.gather import Job, pixels_job
 from ..runtime.session import FrozenNetwork
+from ..training.recipe import Recipe
 from ..weights import serialise
+from .draft import Draft
 from .options import Options
 from .task import Fitted, Floats, Mask, Step, Task, sketched_cost
 
 if TYPE_CHECKING:
-    from ..training.loop import Recipe, Trained
+    from torch import nn
+
+    from ..training.batches import Batches, Images
+    from ..training.loop import Trained
+    from ..training.memory import Memory
+    from ..training.plan import Plan
+
+T = TypeVar("T")
 
 
 class ScratchCandidate:
@@ -40,6 +47,7 @@ class ScratchCandidate:
             channels=channels, resolution=size, crop=1.0, mean=(127.5,) * channels, std=(127.5,) * channels
         )
         self.arguments = networks.fitted_to(network, size)
+        self.recipe = options.recipe_of(network)
         networks.input_shape(network, self.arguments, size)
         self.cost(2)  # a resolution that it cannot have is said before a file is read
 
@@ -60,29 +68,23 @@ class ScratchCandidate:
 
         Raises:
             MachineError: it has not.
+            UsageError: batches that batch norm cannot train on.
         """
-        size, needed = self.preprocessing.resolution, self._memory(self.preprocessing.resolution, images, num_classes)
-        if has_memory(needed):
-            return
-        fitting = next((s for s in self._smaller() if has_memory(self._memory(s, images, num_classes))), None)
-        raise too_little_memory(
-            f"training {self.network} at {size} px", needed,
-            f"--resolution {fitting} would fit" if fitting else "take another network",
-        )  # fmt: skip
+        from ..training.memory import check_memory
 
-    def _memory(self, size: int, images: int, num_classes: int) -> int:
-        """Bytes that training takes at a resolution, about."""
-        from ..training.loop import Recipe
-        from ..training.saved import bytes_per_image
+        def count(recipe: Recipe, resolution: int) -> "Memory":
+            return self.memory(recipe, resolution, images, num_classes)
 
-        arguments = networks.fitted_to(self.network, size)
+        check_memory(count, self.recipe, self.preprocessing.resolution, self._smaller(), self.network)
+
+    def memory(self, recipe: Recipe, resolution: int, images: int, num_classes: int) -> "Memory":
+        """What a training takes."""
+        from ..training.memory import training_memory
+
+        arguments = networks.fitted_to(self.network, resolution)
         with sketch():
-            network = networks.create(self.network, num_classes, arguments)
-        pixels = replace(self.preprocessing, resolution=size).shape
-        weights = sum(4 * p.numel() for p in network.parameters())
-        step = bytes_per_image(network, networks.input_shape(self.network, arguments, size))
-        # pixels as gathered and as torch has them; gradients, momentum and the best epoch's weights beside the weights
-        return 2 * images * math.prod(pixels) + 4 * weights + min(images, Recipe.batch) * step
+            network = self._build(num_classes, arguments)
+        return training_memory(network, recipe, networks.input_shape(self.network, arguments, resolution), images)
 
     def _smaller(self) -> Iterator[int]:
         """Halves of the resolution, down to the smallest that the network takes."""
@@ -104,12 +106,13 @@ class ScratchCandidate:
         network = networks.create(self.network, 2, self.arguments)
         return FrozenNetwork(export_graph(network, self.preprocessing, ["logits"]).SerializeToString())
 
-    def fit(self, rows: NDArray[Any], task: Task, *, threads: int, track: Track) -> Fitted:
+    def fit(self, rows: NDArray[Any], task: Task, draft: Draft, *, threads: int, track: Track) -> Fitted:
         """Train; `val`, or the tenth of `train` held out by hash, chooses the epoch."""
-        import torch
-
         from ..runtime.graph import classifier_graph
-        from ..training.loop import Images, Recipe, train
+        from ..training.batches import InMemory
+        from ..training.checkpoint import Checkpoints, fingerprint, identity
+        from ..training.loop import train
+        from ..training.state import Setting
 
         start = time.monotonic()
         learn = task.train & ~task.held_out
@@ -119,50 +122,93 @@ class ScratchCandidate:
         mean, std = pixel_statistics(rows[learn])
         preprocessing = replace(self.preprocessing, mean=mean, std=std)
         weights_of = np.ones(len(rows), np.float32)
-        if task.balance:
+        if self.recipe.balance:
             counts = np.bincount(task.labels[learn], minlength=task.num_classes)
             weights_of[learn] = learn.sum() / (np.count_nonzero(counts) * counts[task.labels[learn]])
-
-        def images(mask: Mask) -> Images:
-            parts = (rows[mask], task.labels[mask], weights_of[mask])
-            return Images(*(torch.from_numpy(np.ascontiguousarray(part)) for part in parts))
-
-        recipe = Recipe(seed=self.options.seed, time_limit=self.options.time_limit)
-        recipe = replace(recipe, epochs=self.options.epochs or recipe.epochs)
+        parts = (rows, task.labels, weights_of)
+        learnt, judged = _images(parts, learn), _images(parts, choose)
+        fit = InMemory(learnt, self.recipe.batch, self.recipe.seed)
+        memory = self.memory(self.recipe, preprocessing.resolution, len(rows), task.num_classes)
+        plan = self._plan(fit, preprocessing, task.num_classes, memory.total, threads, draft)
+        setting = Setting(threads, plan.trial.precision, plan.trial.channels_last)
+        same = identity(self.recipe, setting, fingerprint(*learnt, *judged))
         trained = train(
-            lambda: networks.create(self.network, task.num_classes, self.arguments), recipe, preprocessing,
-            images(learn), images(choose), threads=threads, track=track,
+            lambda: self._build(task.num_classes, self.arguments), self.recipe, setting, preprocessing, fit=fit,
+            choose=judged, track=_Told(track, f"of {self.network} ({plan.words})"),
+            checkpoints=Checkpoints(draft.checkpoints(self.network), self.recipe, same),
         )  # fmt: skip
-        best = min(trained.history, key=lambda row: row.choice_nll)
         judge = "the `val` split" if task.val.any() else "a tenth of `train`, held out by hash"
-        graph = classifier_graph(trained.network, preprocessing).SerializeToString(deterministic=True)
+        network = self._without_aux(trained.network, task.num_classes)
+        graph = classifier_graph(network, preprocessing).SerializeToString(deterministic=True)
         session = FrozenNetwork(graph)
-        state = {name: tensor.numpy() for name, tensor in trained.network.state_dict().items()}
+        state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
         return Fitted(
             choice_probs=trained.probs[task.compare[choose]],
-            how_chosen=f"epoch {best.epoch} of {len(trained.history)} by {judge}",
+            how_chosen=f"epoch {trained.best_epoch} of {len(trained.history)} by {judge}",
             cross_validation=None,
-            history=tuple(
-                Step(h.epoch, None, h.train_nll, h.choice_nll, h.choice_top1, h.seconds) for h in trained.history
-            ),
+            history=tuple(Step(**row._asdict()) for row in trained.history),
             arguments=self.arguments,
             preprocessing=preprocessing,
             probs=lambda measured: _run(session, measured),
             fitted_on=learn,
             artefacts=lambda: (serialise(state, self.network, self.arguments), graph),
             seconds=time.monotonic() - start,
-            notes=tuple(f"{self.network}: {note}" for note in _told(trained, recipe)),
+            notes=tuple(f"{self.network}: {note}" for note in (*trained.notes, *_told(trained, self.recipe.epochs))),
         )
 
+    def _build(self, num_classes: int, arguments: dict[str, Any]) -> "nn.Module":
+        """The network as it is trained: with its auxiliary heads, where it has some and the recipe listens to them."""
+        with_aux = "aux" in networks.describe(self.network).arguments and self.recipe.aux_weight > 0
+        return networks.create(self.network, num_classes, arguments | ({"aux": True} if with_aux else {}))
 
-def _told(trained: "Trained", recipe: "Recipe") -> tuple[str, ...]:
+    def _without_aux(self, trained: "nn.Module", num_classes: int) -> "nn.Module":
+        """The network as it is kept."""
+        network, state = networks.create(self.network, num_classes, self.arguments), trained.state_dict()
+        network.load_state_dict({name: state[name] for name in network.state_dict()})
+        return network.eval()
+
+    def _plan(
+        self, fit: "Batches", preprocessing: Preprocessing, num_classes: int, memory_bytes: int, threads: int,
+        draft: Draft,
+    ) -> "Plan":  # fmt: skip
+        """What a training will take; measured once a run."""
+        from ..training.plan import make_plan
+
+        plans: dict[str, Any] = draft.record.get("training", {})
+        plan = make_plan(
+            lambda: self._build(num_classes, self.arguments), self.recipe, preprocessing, fit,
+            memory_bytes=memory_bytes, threads=threads, known=plans.get(self.network),
+        )  # fmt: skip
+        if self.network not in plans:
+            draft.note("training", plans | {self.network: plan.to_json()})
+        return plan
+
+
+class _Told:
+    """Progress with more words."""
+
+    def __init__(self, track: Track, words: str) -> None:
+        self.track, self.words = track, words
+
+    def __call__(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:
+        return self.track(items, total, f"{what} {self.words}")
+
+
+def _told(trained: "Trained", epochs: int) -> tuple[str, ...]:
     """Why training ended before its last epoch, where it did."""
-    run = len(trained.history)
-    if run == recipe.epochs:
+    if not trained.stopped:
         return ()
-    diverged = not math.isfinite(trained.history[-1].train_nll)
-    why = "the loss is no number" if diverged else f"the time limit of {recipe.time_limit:g} s is over"
-    return (f"training stopped after {run} of {recipe.epochs} epochs: {why}",)
+    if trained.stopped.startswith("training diverged"):
+        return (f"{trained.stopped}; the weights of epoch {trained.best_epoch} are kept, a lower lr would go further",)
+    return (f"training stopped after {len(trained.history)} of {epochs} epochs: {trained.stopped}",)
+
+
+def _images(parts: Sequence[NDArray[Any]], mask: Mask) -> "Images":
+    import torch
+
+    from ..training.batches import Images
+
+    return Images(*(torch.from_numpy(np.ascontiguousarray(part[mask])) for part in parts))
 
 
 def pixel_statistics(pixels: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -15,6 +15,7 @@ from ..progress import Track
 from ..runtime.gather import Job
 from ..runtime.session import FrozenNetwork
 from ..weights import Used
+from .draft import Draft
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -48,12 +49,15 @@ class Task:
 class Step(NamedTuple):
     """A row of `history.csv`: one strength of the penalty, or one epoch."""
 
-    epoch: int | None
-    l2: float | None
-    train_nll: float | None
-    choice_nll: float
-    choice_top1: float | None
-    seconds: float | None
+    epoch: int | None = None
+    l2: float | None = None
+    train_loss: float | None = None
+    choice_nll: float | None = None
+    choice_top1: float | None = None
+    lr: float | None = None
+    images_per_second: float | None = None
+    waiting: float | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +119,8 @@ class Candidate(Protocol):
         """The network for a measurement of its time; the last layer may be missing."""
         ...
 
-    def fit(self, rows: NDArray[Any], task: Task, *, threads: int, track: Track) -> Fitted:
-        """Fit on this candidate's rows, one for each sample."""
+    def fit(self, rows: NDArray[Any], task: Task, draft: Draft, *, threads: int, track: Track) -> Fitted:
+        """Fit on this candidate's rows, one for each sample; the draft keeps what an interrupted run needs."""
         ...
 
 

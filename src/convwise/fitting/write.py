@@ -19,6 +19,7 @@ from ..data.text import write_csv
 from ..runtime.session import cpu_name
 from .options import Options
 from .outcome import Outcome
+from .task import Step
 
 MISTAKES, THUMBNAIL = 24, 160  # how many the page shows, pixels
 
@@ -90,7 +91,7 @@ def _write_tables(folder: Path, outcome: Outcome) -> None:
     )
     write_csv(
         folder / "history.csv",
-        ["network", "transfer", "epoch", "l2", "train_nll", "choice_nll", "choice_top1", "seconds"],
+        ["network", "transfer", *Step._fields],
         ([t.network, t.transfer, *step] for t in outcome.tried for step in t.history),
     )
 

@@ -1,0 +1,84 @@
+"""A few steps before the first: how this machine computes this training fastest, and how long an epoch will take."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import nn
+
+from ..data.preprocessing import Preprocessing
+from .batches import Batch, Batches
+from .loop import check_batch, normaliser, torch_as_it_was, train_epoch
+from .recipe import Recipe
+from .state import Setting, State
+
+ROUNDS = 5  # of one step each, the settings in turn; the first warms up
+MARGIN = 1.25  # how much faster than the usual setting another one must be: noise must not choose
+WORTHWHILE = 0.02  # seconds a step; below, little is to be gained and nothing told from noise
+
+
+class Trial(NamedTuple):
+    """What a trial found.
+
+    Attributes:
+        precision, channels_last: the setting that was chosen.
+        seconds_per_epoch: of the steps, in that setting.
+        images_per_second: of every setting that was tried, by its name.
+    """
+
+    precision: str
+    channels_last: bool
+    seconds_per_epoch: float
+    images_per_second: dict[str, float]
+
+
+def try_out(
+    build: Callable[[], nn.Module], recipe: Recipe, preprocessing: Preprocessing, fit: Batches, threads: int
+) -> Trial:  # fmt: skip
+    """Take a few steps in every setting that the recipe leaves open; the shortest of each counts.
+
+    Raises:
+        UsageError: batches that batch norm cannot train on.
+    """
+    settings = [
+        Setting(threads, precision, channels_last)
+        for precision in (("float32", "bfloat16") if recipe.precision == "auto" else (recipe.precision,))
+        for channels_last in ((True, False) if recipe.channels_last is None else (recipe.channels_last,))
+    ]
+    batch = next(iter(fit.epoch(0, 0)))
+    with torch_as_it_was(settings[0]):
+        usual = State.begin(build(), recipe, settings[0])
+        check_batch(usual.network, recipe)
+        seconds = _shortest({settings[0]: usual}, recipe, batch, preprocessing)
+        if seconds[settings[0]] >= WORTHWHILE and len(settings) > 1:
+            states = {setting: State.begin(build(), recipe, setting) for setting in settings}
+            seconds = _shortest(states, recipe, batch, preprocessing)
+    best = min(seconds, key=lambda setting: seconds[setting])
+    chosen = best if seconds[best] * MARGIN < seconds[settings[0]] else settings[0]
+    images = len(batch.labels)
+    return Trial(
+        chosen.precision, chosen.channels_last, seconds[chosen] / images * sum(fit.sizes),
+        {_name(setting): images / taken for setting, taken in seconds.items()},
+    )  # fmt: skip
+
+
+def _shortest(
+    states: dict[Setting, State], recipe: Recipe, batch: Batch, preprocessing: Preprocessing
+) -> dict[Setting, float]:  # fmt: skip
+    """Seconds of the shortest step in each setting."""
+    rounds = [
+        [_step(state, recipe, batch, preprocessing) for state in states.values()] for _ in range(ROUNDS)
+    ]  # fmt: skip
+    return dict(zip(states, map(min, zip(*rounds, strict=True)), strict=True))
+
+
+def _step(state: State, recipe: Recipe, batch: Batch, preprocessing: Preprocessing) -> float:
+    begun = time.perf_counter()
+    for _ in train_epoch(state, recipe, [batch], 1, normaliser(preprocessing, state.setting)):
+        pass
+    state.step, state.stopped = 0, ""
+    return time.perf_counter() - begun
+
+
+def _name(setting: Setting) -> str:
+    return f"{setting.precision} {'channels_last' if setting.channels_last else 'channels_first'}"
