@@ -19,7 +19,7 @@ from convwise.training.checkpoint import Checkpoints, identity
 from convwise.training.recipe import Recipe
 from convwise.training.state import Setting, State
 
-from .helpers import COLOUR, GREY, bits, builder, figures, go, noise, stop_after
+from .helpers import COLOUR, GREY, bits, builder, figures, go, noise, quiet, stop_after
 
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "sgd": ("lenet5", {}, {}),
@@ -38,10 +38,9 @@ def train(case: str, folder: Path | None = None, stop: int | None = None) -> Any
     network, recipe, setting = CASES[case]
     preprocessing = GREY if network == "lenet5" else COLOUR
     images = noise(24, 4, preprocessing=preprocessing)
-    more = {} if stop is None else {"track": stop_after(stop)}
     return go(
         Recipe(**{"epochs": 3, "batch": 8, **recipe}), images, build=builder(network), setting=Setting(1, **setting),
-        folder=folder, preprocessing=preprocessing, **more,
+        folder=folder, preprocessing=preprocessing, track=quiet if stop is None else stop_after(stop),
     )  # fmt: skip
 
 
@@ -198,7 +197,7 @@ def test_a_disk_that_gives_out_keeps_the_checkpoint_before(tmp_path: Path, monke
 
 def test_saving_takes_a_small_share_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
-    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     recipe = Recipe()
     kept = Checkpoints(tmp_path, recipe, identity(recipe, Setting(1), "x"))
     assert not kept.due()

@@ -327,17 +327,17 @@ def test_bfloat16_steps_and_keeps_float32_weights() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "text"),
-    [({"batch": 1}, "batch 1 in 1"), ({"batch": 4, "accumulate": 3}, "batch 4 in 3")],
+    ("recipe", "text"),
+    [(Recipe(epochs=1, batch=1), "batch 1 in 1"), (Recipe(epochs=1, batch=4, accumulate=3), "batch 4 in 3")],
 )
-def test_batch_norm_gets_two_images_or_more(fields: dict[str, int], text: str) -> None:
+def test_batch_norm_gets_two_images_or_more(recipe: Recipe, text: str) -> None:
     sentence = (
         f"batch norm learns from two images or more at once, got {text} piece(s); raise batch or lower accumulate"
     )  # fmt: skip
     images = noise(8, 4, preprocessing=COLOUR)
     with pytest.raises(UsageError, match=f"^{re.escape(sentence)}$"):
-        go(Recipe(epochs=1, **fields), images, build=builder("resnet20"), preprocessing=COLOUR)
-    assert len(go(Recipe(epochs=1, **fields), noise(4, 4)).history) == 1  # no batch norm, no harm
+        go(recipe, images, build=builder("resnet20"), preprocessing=COLOUR)
+    assert len(go(recipe, noise(4, 4)).history) == 1  # no batch norm, no harm
 
 
 def test_an_nll_that_is_no_number_stops_too() -> None:
