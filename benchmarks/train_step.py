@@ -2,9 +2,9 @@
 
 Peer: torchvision's own network as it is made, float32, `zero_grad, forward, cross_entropy, backward, step` with SGD of
 momentum 0.9. Ours: our network of the same paper with the recipe's "auto", so the short trial chooses precision and
-order of memory, through `train_epoch`; what it does more (uint8 to float, weights of the images, the rate, a look at the
-loss) is in its time. Both get the same batch of 32 images at 224 px in the same process, by turns; MobileNetV2 is
-MobileNetV2 of width 1, ResNet-18 has projections (option B) in both.
+order of memory, through `train_epoch`; what it does more (uint8 to float, weights of the images, the rate) is in its
+time. Both get the same batch at 224 px in the same process, by turns. Width 1 of MobileNetV2, and projections (option
+B) in ResNet-18, on both sides.
 """
 
 import statistics

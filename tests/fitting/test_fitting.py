@@ -338,8 +338,8 @@ def test_a_training_that_ends_early_says_how_many_epochs_were_run(in_tmp_path: P
         ("the NLL has not fallen for 2 epochs",
          ("training stopped after 3 of 9 epochs: the NLL has not fallen for 2 epochs",)),
         ("training diverged in epoch 3: the loss is nan",
-         ("training diverged in epoch 3: the loss is nan; the weights of epoch 1 are kept, a lower lr would go further",)
-         ),
+         (("training diverged in epoch 3: the loss is nan; the weights of epoch 1 are kept, "
+           "a lower lr would go further"),)),
     ],
 )  # fmt: skip
 def test_the_reason_of_an_early_end_is_told(stopped: str, texts: tuple[str, ...]) -> None:
@@ -464,3 +464,33 @@ def test_a_frozen_network_that_the_machine_cannot_run_is_refused_before_its_weig
     with pytest.raises(MachineError, match=r"^efficientnet_lite0 at 20000 px needs about .* lower --resolution$"):
         fit(photos, Options(resolution=20_000), out="a")
     assert not (in_tmp_path / "a").exists()
+
+
+@pytest.mark.usefixtures("shared_cache")
+def test_auxiliary_heads_are_trained_with_and_not_kept(in_tmp_path: Path, photos: Path) -> None:
+    del in_tmp_path
+    recipe = Recipe(epochs=1, batch=8, aux_weight=0.5, precision="float32")
+    options = Options(network=("googlenet_bn",), transfer="none", resolution=32, recipe=recipe, threads=2)
+    run = fit(photos, options, out="run")
+    assert run.record["training"]["googlenet_bn"]["recipe"]["aux_weight"] == 0.5
+    network = run.classifier.to_torch()
+    assert not any("aux" in name for name in network.state_dict())
+    assert run.classifier.params == sum(p.numel() for p in network.parameters())
+
+
+def test_a_recipe_of_ones_own_is_followed_and_recorded(in_tmp_path: Path, photos: Path) -> None:
+    del in_tmp_path
+    recipe = Recipe(epochs=7, batch=4, patience=1, seed=3, balance=True)
+    run = fit(photos, Options(network=LENET, recipe=recipe, epochs=4, threads=1), out="run")
+    kept = run.record["training"]["lenet5"]
+    assert replace(recipe, epochs=4).difference(kept["recipe"]) == ""
+    assert kept["memory_bytes"] > 0
+    assert kept["images_per_second"]
+    history = table(run, "history.csv")
+    assert 1 <= len(history) <= 4
+    assert float(history[0]["images_per_second"]) > 0
+    again = Options(network=LENET, recipe=recipe, epochs=4, threads=1)
+    assert fit(photos, again, out="run", resume=True).path == run.path
+    other = replace(again, recipe=replace(recipe, batch=5))
+    with pytest.raises(UsageError, match="holds a run with recipe with batch 4, now 5"):
+        fit(photos, other, out="run", resume=True)

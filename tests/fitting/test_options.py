@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from convwise.data.threads import usable_cpus
 from convwise.errors import UsageError
 from convwise.fitting import Options
+from convwise.training.recipe import Recipe
 
 NO_EFFECT = "has no effect: no candidate is trained from scratch; leave it out, or add transfer 'none'"
 
@@ -38,6 +40,11 @@ NO_EFFECT = "has no effect: no candidate is trained from scratch; leave it out, 
          "transfer 'head' needs published weights, and lenet5 has none; use transfer 'none' for it"),
         ({"epochs": 3}, f"epochs {NO_EFFECT}"),
         ({"time_limit": 3}, f"time-limit {NO_EFFECT}"),
+        ({"recipe": "modern"}, f"recipe {NO_EFFECT}"),
+        ({"network": ("lenet5",), "recipe": "paper98"},
+         "recipe must be one of modern, paper, a file.toml, got 'paper98'; did you mean 'paper'?"),
+        ({"network": ("lenet5",), "recipe": Recipe(aux_weight=0.1)},
+         "aux_weight has no effect: lenet5 has no auxiliary heads; leave it out of the recipe"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused(fields: dict[str, Any], text: str) -> None:
@@ -75,3 +82,21 @@ def test_the_record_has_the_number_of_threads() -> None:
 def test_the_first_difference_is_named(changes: dict[str, Any], text: str) -> None:
     options = Options(threads=2)
     assert options.difference(options.to_json() | changes) == text
+
+
+def test_options_move_what_a_recipe_says() -> None:
+    recipe = Recipe(seed=5, time_limit=9.0, epochs=10, schedule="steps", drops=((5, 0.1),))
+    assert Options(network=("lenet5",), recipe=recipe).recipe_of("lenet5") == recipe
+    moved = Options(network=("lenet5",), recipe=recipe, seed=2, time_limit=3.0, epochs=20, balance=True)
+    expected = replace(recipe, seed=2, time_limit=3.0, epochs=20, balance=True, drops=((10, 0.1),))
+    assert moved.recipe_of("lenet5") == expected
+    assert Options(network=("lenet5",), epochs=3).recipe_of("lenet5") == Recipe(epochs=3)
+
+
+def test_a_recipe_is_in_the_record_and_its_difference_is_named() -> None:
+    options = Options(network=("lenet5",), recipe=Recipe(lr=0.1))
+    assert options.difference(options.to_json()) == ""
+    other = Options(network=("lenet5",), recipe=Recipe(lr=0.2))
+    assert other.difference(options.to_json()) == "recipe with lr 0.1, now 0.2"
+    named = Options(network=("lenet5",), recipe="paper")
+    assert named.difference(Options(network=("lenet5",)).to_json()) == "recipe None, now 'paper'"

@@ -29,6 +29,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "rmsprop": ("lenet5", {"optimizer": "rmsprop", "lr": 1e-3}, {}),
     "batch norm": ("resnet20", {}, {}),
     "bfloat16, pieces, average": ("resnet20", {"accumulate": 3, "ema": 0.9}, {"precision": "bfloat16"}),
+    "bfloat16, depthwise": ("mobilenet_v2", {"ema": 0.9}, {"precision": "bfloat16"}),
     "channels first": ("resnet20", {}, {"channels_last": False}),
     "dropout, stochastic depth": ("efficientnet_lite0", {"optimizer": "rmsprop", "lr": 1e-3}, {}),
 }  # fmt: skip

@@ -1,6 +1,8 @@
 """What a training takes of memory, and what is said of one that does not fit."""
 
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -89,3 +91,55 @@ def test_a_training_that_does_not_fit_says_which_would(
 def test_a_training_that_fits_is_let_through(limit: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "machine_memory", lambda: limit)
     check_memory(quadratic, Recipe(batch=32), 100, (), "a network")
+
+
+MEASURE = """
+import sys
+import threading
+import time
+import torch
+from convwise import networks
+from convwise.cost import sketch
+from convwise.data.preprocessing import Preprocessing
+from convwise.training.batches import Images, InMemory
+from convwise.training.loop import normaliser, torch_as_it_was, train_epoch
+from convwise.training.memory import training_memory
+from convwise.training.recipe import Recipe
+from convwise.training.state import Setting, State
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+name, side, batch, optimizer = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+preprocessing, recipe, setting = Preprocessing(resolution=side), Recipe(batch=batch, optimizer=optimizer), Setting(1)
+build = lambda: networks.create(name, 10)
+with torch_as_it_was(setting):
+    with sketch():
+        counted = sum(training_memory(build(), recipe, (3, side, side), 2 * batch)[1:])  # but the images
+    images = Images(torch.zeros(2 * batch, side, side, 3, dtype=torch.uint8), torch.arange(2 * batch) % 10,
+                    torch.ones(2 * batch))
+    before = peak = resident()
+    def watch():
+        global peak
+        while True:
+            peak = max(peak, resident())
+            time.sleep(0.002)
+    threading.Thread(target=watch, daemon=True).start()
+    state = State.begin(build(), recipe, setting)
+    for _ in train_epoch(state, recipe, InMemory(images, batch, 0).epoch(0, 0), 2, normaliser(preprocessing, setting)):
+        pass
+print((peak - before) / counted)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    ("network", "side", "batch", "optimizer"),
+    [("resnet18", 224, 16, "sgd"), ("mobilenet_v2", 160, 16, "sgd"), ("vgg16", 64, 8, "adamw")],
+)
+def test_the_count_is_near_the_measured_peak(network: str, side: int, batch: int, optimizer: str) -> None:
+    command = [sys.executable, "-c", MEASURE, network, str(side), str(batch), optimizer]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert 1 / 1.6 < float(done.stdout) < 1.6

@@ -17,6 +17,7 @@ from ..progress import Track
 from .batches import Batch, Batches, Images, epoch_seed
 from .checkpoint import Checkpoints
 from .optimizers import average
+from .precision import products_in
 from .recipe import Recipe, rate
 from .state import Epoch, Setting, State
 
@@ -137,8 +138,7 @@ def pieces(batch: Batch, recipe: Recipe) -> Iterator[Batch]:
 
 def backward(state: State, recipe: Recipe, piece: Batch, whole: int, normalise: Normalise) -> float:
     """Add to the gradients what a piece gives of the mean loss over a batch of `whole` images; returns that part."""
-    # once a pass: autocast keeps its copies of the weights until it ends
-    with torch.autocast("cpu", torch.bfloat16, enabled=state.setting.precision == "bfloat16"):
+    with products_in(state.setting.precision):
         loss = loss_of(state.network, recipe, piece._replace(pixels=normalise(piece.pixels)))
     loss = loss * (len(piece.labels) / whole)
     loss.backward()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .optimizers import make_optimizer
+from .precision import spare_depthwise
 from .recipe import Recipe
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ class Setting(NamedTuple):
 
     Attributes:
         threads: of torch.
-        precision: "float32", or "bfloat16" for the products, with float32 weights.
+        precision: "float32", or "bfloat16" for the products, as `precision.py` has it.
         channels_last: order of the activations in memory.
     """
 
@@ -88,6 +89,8 @@ class State:
         """Begin with the weights that `network` has."""
         if setting.channels_last:
             network.to(memory_format=torch.channels_last)
+        if setting.precision == "bfloat16":
+            spare_depthwise(network)
         ema = copy.deepcopy(network).requires_grad_(False) if recipe.ema is not None else None
         return cls(network, make_optimizer(network, recipe), ema, setting)
 

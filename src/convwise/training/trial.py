@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from torch import nn
 
+from ..cost import analyze, sketch
 from ..data.preprocessing import Preprocessing
 from .batches import Batch, Batches
 from .loop import check_batch, normaliser, torch_as_it_was, train_epoch
@@ -14,7 +15,14 @@ from .state import Setting, State
 
 ROUNDS = 5  # of one step each, the settings in turn; the first warms up
 MARGIN = 1.25  # how much faster than the usual setting another one must be: noise must not choose
-WORTHWHILE = 0.02  # seconds a step; below, little is to be gained and nothing told from noise
+WORTHWHILE = 1e9  # multiply-accumulates a step; below, little is to be gained and nothing told from noise
+
+
+class Took(NamedTuple):
+    """Seconds of a step; the processor's choose the setting, since the clock also counts what others do meanwhile."""
+
+    wall: float
+    cpu: float
 
 
 class Trial(NamedTuple):
@@ -37,6 +45,8 @@ def try_out(
 ) -> Trial:  # fmt: skip
     """Take a few steps in every setting that the recipe leaves open; the shortest of each counts.
 
+    A training of small steps tries the usual setting alone, so that it always comes out alike.
+
     Raises:
         UsageError: batches that batch norm cannot train on.
     """
@@ -46,38 +56,43 @@ def try_out(
         for channels_last in ((True, False) if recipe.channels_last is None else (recipe.channels_last,))
     ]
     batch = next(iter(fit.epoch(0, 0)))
+    with sketch():
+        height, width, channels = preprocessing.shape
+        macs = analyze(build(), (channels, height, width)).macs * len(batch.labels)
+    if macs < WORTHWHILE:
+        settings = settings[:1]
     with torch_as_it_was(settings[0]):
-        usual = State.begin(build(), recipe, settings[0])
-        check_batch(usual.network, recipe)
-        seconds = _shortest({settings[0]: usual}, recipe, batch, preprocessing)
-        if seconds[settings[0]] >= WORTHWHILE and len(settings) > 1:
-            states = {setting: State.begin(build(), recipe, setting) for setting in settings}
-            seconds = _shortest(states, recipe, batch, preprocessing)
-    best = min(seconds, key=lambda setting: seconds[setting])
-    chosen = best if seconds[best] * MARGIN < seconds[settings[0]] else settings[0]
+        states = {setting: State.begin(build(), recipe, setting) for setting in settings}
+        check_batch(states[settings[0]].network, recipe)
+        took = _shortest(states, recipe, batch, preprocessing)
+    best = min(took, key=lambda setting: took[setting].cpu)
+    chosen = best if took[best].cpu * MARGIN < took[settings[0]].cpu else settings[0]
     images = len(batch.labels)
     return Trial(
-        chosen.precision, chosen.channels_last, seconds[chosen] / images * sum(fit.sizes),
-        {_name(setting): images / taken for setting, taken in seconds.items()},
+        chosen.precision, chosen.channels_last, took[chosen].wall / images * sum(fit.sizes),
+        {_name(setting): images / seconds.wall for setting, seconds in took.items()},
     )  # fmt: skip
 
 
 def _shortest(
     states: dict[Setting, State], recipe: Recipe, batch: Batch, preprocessing: Preprocessing
-) -> dict[Setting, float]:  # fmt: skip
-    """Seconds of the shortest step in each setting."""
+) -> dict[Setting, Took]:  # fmt: skip
+    """The shortest step in each setting, by each clock."""
     rounds = [
         [_step(state, recipe, batch, preprocessing) for state in states.values()] for _ in range(ROUNDS)
     ]  # fmt: skip
-    return dict(zip(states, map(min, zip(*rounds, strict=True)), strict=True))
+    return {
+        setting: Took(min(step.wall for step in steps), min(step.cpu for step in steps))
+        for setting, steps in zip(states, zip(*rounds, strict=True), strict=True)
+    }
 
 
-def _step(state: State, recipe: Recipe, batch: Batch, preprocessing: Preprocessing) -> float:
-    begun = time.perf_counter()
+def _step(state: State, recipe: Recipe, batch: Batch, preprocessing: Preprocessing) -> Took:
+    wall, cpu = time.perf_counter(), time.process_time()
     for _ in train_epoch(state, recipe, [batch], 1, normaliser(preprocessing, state.setting)):
         pass
     state.step, state.stopped = 0, ""
-    return time.perf_counter() - begun
+    return Took(time.perf_counter() - wall, time.process_time() - cpu)
 
 
 def _name(setting: Setting) -> str:
