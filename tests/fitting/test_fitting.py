@@ -21,7 +21,8 @@ from convwise.data.samples import list_folder
 from convwise.errors import BudgetError, DataError, MachineError, UsageError
 from convwise.evaluation import evaluate
 from convwise.fitting import Options, Run, fit
-from convwise.fitting.scratch_candidate import ScratchCandidate, _told, pixel_statistics
+from convwise.fitting.scratch_candidate import ScratchCandidate, _told
+from convwise.fitting.training_data import pixel_statistics
 from convwise.runtime import gather as gather_module
 from convwise.runtime.session import FrozenNetwork
 from convwise.training.loop import Trained

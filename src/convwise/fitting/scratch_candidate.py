@@ -1,8 +1,7 @@
 """A network trained from random weights."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from .. import networks
 from ..cost import Totals, sketch
 from ..data.preprocessing import Preprocessing
-from ..errors import DataError, UsageError
+from ..errors import UsageError
 from ..metrics import softmax
 from ..progress import Track
 from ..runtime.gather import Job, pixels_job
@@ -20,15 +19,15 @@ from ..training.recipe import Recipe
 from ..weights import serialise
 from .draft import Draft
 from .options import Options
-from .task import Fitted, Floats, Mask, Step, Task, sketched_cost
+from .task import Fitted, Floats, Step, Task, sketched_cost
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..training.batches import Batches, Images
     from ..training.loop import Trained
     from ..training.memory import Memory
     from ..training.plan import Plan
+    from .training_data import TrainingData
 
 T = TypeVar("T")
 
@@ -108,49 +107,46 @@ class ScratchCandidate:
 
     def fit(self, rows: NDArray[Any], task: Task, draft: Draft, *, threads: int, track: Track) -> Fitted:
         """Train; `val`, or the tenth of `train` held out by hash, chooses the epoch."""
-        from ..runtime.graph import classifier_graph
-        from ..training.batches import InMemory
-        from ..training.checkpoint import Checkpoints, fingerprint, identity
+        from .training_data import training_data
+
+        start = time.monotonic()
+        data = training_data(rows, task, self.recipe, self.preprocessing)
+        trained = self._train(data, task.num_classes, draft, threads=threads, track=track)
+        return self._fitted(trained, data, task, start)
+
+    def _train(self, data: "TrainingData", num_classes: int, draft: Draft, *, threads: int, track: Track) -> "Trained":
+        """Begin to train, or go on."""
+        from ..training.checkpoint import Checkpoints, identity
         from ..training.loop import train
         from ..training.state import Setting
 
-        start = time.monotonic()
-        learn = task.train & ~task.held_out
-        if learn.sum() < 2:
-            raise DataError("training from scratch needs two images or more to learn from; add images to `train`")
-        choose = task.val if task.val.any() else task.held_out
-        mean, std = pixel_statistics(rows[learn])
-        preprocessing = replace(self.preprocessing, mean=mean, std=std)
-        weights_of = np.ones(len(rows), np.float32)
-        if self.recipe.balance:
-            counts = np.bincount(task.labels[learn], minlength=task.num_classes)
-            weights_of[learn] = learn.sum() / (np.count_nonzero(counts) * counts[task.labels[learn]])
-        parts = (rows, task.labels, weights_of)
-        learnt, judged = _images(parts, learn), _images(parts, choose)
-        fit = InMemory(learnt, self.recipe.batch, self.recipe.seed)
-        memory = self.memory(self.recipe, preprocessing.resolution, len(rows), task.num_classes)
-        plan = self._plan(fit, preprocessing, task.num_classes, memory.total, threads, draft)
+        plan = self._plan(data, num_classes, threads, draft)
         setting = Setting(threads, plan.trial.precision, plan.trial.channels_last)
-        same = identity(self.recipe, setting, fingerprint(*learnt, *judged))
-        trained = train(
-            lambda: self._build(task.num_classes, self.arguments), self.recipe, setting, preprocessing, fit=fit,
-            choose=judged, track=_Told(track, f"of {self.network} ({plan.words})"),
+        same = identity(self.recipe, setting, data.fingerprint)
+        return train(
+            lambda: self._build(num_classes, self.arguments), self.recipe, setting, data.preprocessing, fit=data.fit,
+            choose=data.judged, track=_Told(track, f"of {self.network} ({plan.words})"),
             checkpoints=Checkpoints(draft.checkpoints(self.network), self.recipe, same),
         )  # fmt: skip
+
+    def _fitted(self, trained: "Trained", data: "TrainingData", task: Task, start: float) -> Fitted:
+        """What came of it; its probabilities are those of the graph that users get."""
+        from ..runtime.graph import classifier_graph
+
         judge = "the `val` split" if task.val.any() else "a tenth of `train`, held out by hash"
         network = self._without_aux(trained.network, task.num_classes)
-        graph = classifier_graph(network, preprocessing).SerializeToString(deterministic=True)
+        graph = classifier_graph(network, data.preprocessing).SerializeToString(deterministic=True)
         session = FrozenNetwork(graph)
         state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
         return Fitted(
-            choice_probs=trained.probs[task.compare[choose]],
+            choice_probs=trained.probs[task.compare[data.choose]],
             how_chosen=f"epoch {trained.best_epoch} of {len(trained.history)} by {judge}",
             cross_validation=None,
             history=tuple(Step(**row._asdict()) for row in trained.history),
             arguments=self.arguments,
-            preprocessing=preprocessing,
+            preprocessing=data.preprocessing,
             probs=lambda measured: _run(session, measured),
-            fitted_on=learn,
+            fitted_on=data.learn,
             artefacts=lambda: (serialise(state, self.network, self.arguments), graph),
             seconds=time.monotonic() - start,
             notes=tuple(f"{self.network}: {note}" for note in (*trained.notes, *_told(trained, self.recipe.epochs))),
@@ -167,17 +163,15 @@ class ScratchCandidate:
         network.load_state_dict({name: state[name] for name in network.state_dict()})
         return network.eval()
 
-    def _plan(
-        self, fit: "Batches", preprocessing: Preprocessing, num_classes: int, memory_bytes: int, threads: int,
-        draft: Draft,
-    ) -> "Plan":  # fmt: skip
+    def _plan(self, data: "TrainingData", num_classes: int, threads: int, draft: Draft) -> "Plan":
         """What a training will take; measured once a run."""
         from ..training.plan import make_plan
 
         plans: dict[str, Any] = draft.record.get("training", {})
+        memory = self.memory(self.recipe, self.preprocessing.resolution, len(data.learn), num_classes)
         plan = make_plan(
-            lambda: self._build(num_classes, self.arguments), self.recipe, preprocessing, fit,
-            memory_bytes=memory_bytes, threads=threads, known=plans.get(self.network),
+            lambda: self._build(num_classes, self.arguments), self.recipe, data.preprocessing, data.fit,
+            memory_bytes=memory.total, threads=threads, known=plans.get(self.network),
         )  # fmt: skip
         if self.network not in plans:
             draft.note("training", plans | {self.network: plan.to_json()})
@@ -201,26 +195,6 @@ def _told(trained: "Trained", epochs: int) -> tuple[str, ...]:
     if trained.stopped.startswith("training diverged"):
         return (f"{trained.stopped}; the weights of epoch {trained.best_epoch} are kept, a lower lr would go further",)
     return (f"training stopped after {len(trained.history)} of {epochs} epochs: {trained.stopped}",)
-
-
-def _images(parts: Sequence[NDArray[Any]], mask: Mask) -> "Images":
-    import torch
-
-    from ..training.batches import Images
-
-    return Images(*(torch.from_numpy(np.ascontiguousarray(part[mask])) for part in parts))
-
-
-def pixel_statistics(pixels: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation a channel of (n, H, W, C), in levels of 0..255, by exact counts of the levels."""
-    levels = np.arange(256.0)
-    means, stds = [], []
-    for channel in range(pixels.shape[3]):
-        counts = np.bincount(pixels[..., channel].ravel(), minlength=256)
-        mean = float(np.average(levels, weights=counts))
-        means.append(mean)
-        stds.append(max(1.0, float(np.sqrt(np.average((levels - mean) ** 2, weights=counts)))))
-    return tuple(means), tuple(stds)
 
 
 def _run(session: FrozenNetwork, pixels: NDArray[np.uint8]) -> Floats:
