@@ -11,7 +11,7 @@ from .harness import Convwise, Disk, finish, stop_when, wait_for, weights_hash, 
 
 # a training of some seconds, of 30 steps an epoch or so
 LONG = ("--network", "lenet5", "--threads", 1, "--recipe", "long.toml", "--quiet")
-RECIPE = "epochs = 200\nbatch = 4\nlr = 0.002\n"
+RECIPE = "epochs = 200\nbatch = 4\nlr = 0.002\n[augmentation]\nshift = 0.1\nrotation = 10\nmixup = 0.2\n"
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from PIL import Image
 from torch import nn
 
 from convwise import fitting, machine
+from convwise.data.augmentation import Augmentation
 from convwise.data.preprocessing import Preprocessing
 from convwise.data.samples import list_folder
 from convwise.errors import BudgetError, DataError, MachineError, UsageError
@@ -25,10 +26,12 @@ from convwise.fitting.scratch_candidate import ScratchCandidate, _told
 from convwise.fitting.training_data import pixel_statistics
 from convwise.runtime import gather as gather_module
 from convwise.runtime.session import FrozenNetwork
+from convwise.training.checkpoint import Checkpoints
 from convwise.training.loop import Trained
 from convwise.training.recipe import Recipe
 from convwise.training.state import Epoch
 
+T = TypeVar("T")
 MakePhotos = Callable[..., Path]
 LENET = ("lenet5",)
 
@@ -495,3 +498,49 @@ def test_a_recipe_of_ones_own_is_followed_and_recorded(in_tmp_path: Path, photos
     other = replace(again, recipe=replace(recipe, batch=5))
     with pytest.raises(UsageError, match="holds a run with recipe with batch 4, now 5"):
         fit(photos, other, out="run", resume=True)
+
+
+CHANGED = Recipe(
+    epochs=2, batch=4, balance=True, augmentation=Augmentation(mirror=0.5, area=(0.25, 1.0), pca=0.1, cutmix=1.0)
+)
+
+
+def test_augmentation_is_part_of_a_training_and_of_its_record(in_tmp_path: Path, photos: Path) -> None:
+    options = Options(network=LENET, recipe=CHANGED, threads=2)
+    run = fit(photos, options, out="run")
+    assert run.record["training"]["lenet5"]["recipe"]["augmentation"]["area"] == [0.25, 1.0]
+    plain = fit(photos, replace(options, recipe=replace(CHANGED, augmentation=Augmentation())), out="plain")
+    assert weights_hash(run) != weights_hash(plain)
+    warm = fit(photos, options, out="warm")  # prepared images are there
+    assert warm.record["files_read"] == 0
+    assert weights_hash(warm) == weights_hash(run)
+    assert (in_tmp_path / "run" / "report.html").is_file()
+
+
+def test_a_training_with_augmentation_that_is_interrupted_ends_in_the_same_weights(
+    in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del in_tmp_path
+    options = Options(network=LENET, recipe=CHANGED, threads=1)
+    expected = weights_hash(fit(photos, options, out="whole"))
+    monkeypatch.setattr(Checkpoints, "due", lambda _: True)
+
+    def interrupted(items: Iterable[T], total: int, what: str) -> Iterable[T]:  # noqa: ARG001
+        for i, item in enumerate(items):
+            yield item
+            if what.startswith("steps") and i == 3:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(photos, options, out="run", track=interrupted)
+    assert list(Path("run.partial", "checkpoints", "lenet5").iterdir())
+    assert weights_hash(fit(photos, options, out="run")) == expected
+
+
+def test_prepared_images_that_the_cache_cannot_hold_are_refused_and_leave_no_run(
+    in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONVWISE_CACHE_GB", "1e-5")
+    with pytest.raises(UsageError, match=r"^pixels at 28 px and images at 28 px of 30 files take .* of cache"):
+        fit(photos, Options(network=LENET, recipe=CHANGED), out="run")
+    assert not list(in_tmp_path.glob("run*"))

@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from convwise import networks
 from convwise.data.preprocessing import Preprocessing
 from convwise.progress import Track
-from convwise.training.batches import Images, InMemory
-from convwise.training.checkpoint import Checkpoints, fingerprint, identity
+from convwise.training.batches import Augmented, Images, InMemory
+from convwise.training.checkpoint import Checkpoints, identity
 from convwise.training.loop import Trained, train
 from convwise.training.recipe import Recipe
 from convwise.training.state import Setting
@@ -49,6 +49,15 @@ def noise(n: int, num_classes: int, seed: int = 0, preprocessing: Preprocessing 
     return Images(pixels, torch.arange(n) % num_classes, torch.ones(n))
 
 
+def fingerprint(*tensors: Tensor) -> str:
+    """Hash of numbers, such as images and their labels."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(repr(tensor.shape).encode())
+        digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()
+
+
 def builder(
     network: str = "lenet5", num_classes: int = 4, arguments: Mapping[str, object] | None = None
 ) -> Callable[[], nn.Module]:
@@ -58,17 +67,27 @@ def builder(
 def go(
     recipe: Recipe, fit: Images, choose: Images | None = None, build: Callable[[], nn.Module] | None = None,
     *, setting: Setting | None = None, folder: Path | None = None, track: Track = quiet,
-    preprocessing: Preprocessing = GREY,
+    preprocessing: Preprocessing = GREY, threads: int | None = None,
 ) -> Trained:  # fmt: skip
-    """Train; with a folder, a checkpoint is written after every step."""
+    """Train; with a folder, a checkpoint is written after every step; with threads, they augment."""
     setting, choose = setting or Setting(1), choose or fit
     checkpoints = None
     if folder is not None:
         checkpoints = Checkpoints(folder, recipe, identity(recipe, setting, fingerprint(*fit, *choose)))
         checkpoints.due = lambda: True  # type: ignore[method-assign]
+    plain = InMemory(fit, recipe.batch, recipe.seed)
     return train(
-        build or builder(), recipe, setting, preprocessing, fit=InMemory(fit, recipe.batch, recipe.seed),
+        build or builder(), recipe, setting, preprocessing,
+        fit=plain if threads is None else augmented(recipe, fit, threads, preprocessing),
         choose=choose, track=track, checkpoints=checkpoints,
+    )  # fmt: skip
+
+
+def augmented(recipe: Recipe, fit: Images, threads: int = 1, preprocessing: Preprocessing = GREY) -> Augmented:
+    """Images of as many classes as there are, as they are fed to training when a recipe changes them."""
+    return Augmented(
+        list(fit.pixels.numpy()), fit.labels, fit.weights, recipe=recipe, preprocessing=preprocessing,
+        num_classes=int(fit.labels.max()) + 1, threads=threads,
     )  # fmt: skip
 
 

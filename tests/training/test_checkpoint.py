@@ -19,7 +19,7 @@ from convwise.training.checkpoint import Checkpoints, identity
 from convwise.training.recipe import Recipe
 from convwise.training.state import Setting, State
 
-from .helpers import COLOUR, GREY, bits, builder, figures, go, noise, quiet, stop_after
+from .helpers import COLOUR, GREY, bits, builder, figures, fingerprint, go, noise, quiet, stop_after
 
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "sgd": ("lenet5", {}, {}),
@@ -220,7 +220,7 @@ def test_a_time_limit_counts_what_was_trained_before(tmp_path: Path) -> None:
     recipe = Recipe(epochs=2, batch=4, time_limit=1e9)
     stopped(tmp_path, recipe)
     state = State.begin(builder()(), recipe, Setting(1))
-    same = identity(recipe, Setting(1), checkpoint.fingerprint(*noise(16, 4), *noise(16, 4)))
+    same = identity(recipe, Setting(1), fingerprint(*noise(16, 4), *noise(16, 4)))
     state.started += 1e6
     Checkpoints(tmp_path, recipe, same).restore(state)
     assert 0 < state.seconds < 60

@@ -1,3 +1,4 @@
+import json
 import math
 import re
 from dataclasses import fields
@@ -7,9 +8,10 @@ from typing import Any
 import pytest
 
 from convwise import networks
+from convwise.data.augmentation import Augmentation
 from convwise.errors import UsageError
 from convwise.training.recipe import RULES, Recipe, rate, shorter
-from convwise.training.recipes import NAMES, PAPERS, WITHOUT_NORM, named, recipe_for
+from convwise.training.recipes import NAMES, PAPERS, WITHOUT_NORM, named, recipe_for, usual_augmentation
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,8 @@ from convwise.training.recipes import NAMES, PAPERS, WITHOUT_NORM, named, recipe
         ("betas = [0.9, 0.99]", "betas has no effect with optimizer 'sgd'; leave it out"),
         ("seed = -1", "seed must be a whole number of at least 0, got -1"),
         ("patience = 0", "patience must be a whole number of at least 1, got 0"),
+        ("augmentation = true", "augmentation must be a table, [augmentation] and strengths below it, got True"),
+        ("[augmentation]\nmirror = 2", "augmentation mirror must be a probability in [0, 1], got 2"),
         ("warm_up = -0.1", "warm_up must be a number of at least 0 and below 1, got -0.1"),
     ],
 )  # fmt: skip
@@ -83,7 +87,7 @@ def test_a_file_says_what_it_wants_and_the_rest_has_its_default(tmp_path: Path) 
 
 def test_every_field_is_checked_and_recorded() -> None:
     names = {field.name for field in fields(Recipe)}
-    assert names == RULES.keys() | {"optimizer", "schedule", "precision"}
+    assert names == RULES.keys() | {"optimizer", "schedule", "precision", "augmentation"}
     assert Recipe().to_json().keys() == names
 
 
@@ -91,6 +95,29 @@ def test_the_first_difference_is_named() -> None:
     recipe = Recipe(lr=0.1, drops=((3, 0.1),), schedule="steps")
     assert recipe.difference(recipe.to_json()) == ""
     assert recipe.difference(Recipe(lr=0.2).to_json()) == "lr 0.2, now 0.1"
+
+
+def test_a_file_has_its_augmentation_in_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text("epochs = 3\n[augmentation]\nmirror = 0.5\narea = [0.25, 1.0]\nborder = 'black'\n")
+    augmentation = Augmentation(mirror=0.5, area=(0.25, 1.0), border="black")
+    assert Recipe.from_toml(path) == Recipe(epochs=3, augmentation=augmentation)
+    assert Recipe().augmentation == Augmentation()
+
+
+def test_a_recipe_with_augmentation_goes_through_json() -> None:
+    recipe = Recipe(augmentation=Augmentation.usual("area", "mirror", "pca"))
+    record = json.loads(json.dumps(recipe.to_json()))
+    assert recipe.difference(record) == ""
+    assert Augmentation.from_json(record["augmentation"]) == recipe.augmentation
+
+
+def test_a_difference_in_augmentation_is_named() -> None:
+    plain, other = Recipe(), Recipe(augmentation=Augmentation(mirror=0.5))
+    assert plain.difference(other.to_json()) == "augmentation.mirror 0.5, now 0.0"
+    cropped = Recipe(augmentation=Augmentation(area=(0.25, 1.0)))
+    assert cropped.difference(plain.to_json()) == "augmentation.area None, now [0.25, 1.0]"
+    assert plain.difference(cropped.to_json()) == "augmentation.area [0.25, 1.0], now None"
 
 
 def rates(steps: int, **recipe: Any) -> list[float]:
@@ -167,6 +194,35 @@ def test_the_rates_of_the_papers_fall_where_they_say() -> None:
     assert at("efficientnet_b0", 24.1) == pytest.approx(0.016 * 0.97**10)
     # LeNet-5: 5, 2, 1, 0.5 and 0.1 parts after 0, 2, 5, 8 and 12 passes
     assert [at("lenet5", e) / at("lenet5", 0) for e in (2, 5, 8, 12)] == pytest.approx([0.4, 0.2, 0.1, 0.02])
+
+
+# Facts of the papers: networks.*.recipe.augmentation, and what each strength comes to at the paper's own size.
+def test_the_papers_change_their_images_as_they_say() -> None:
+    def of(network: str) -> Augmentation:
+        return recipe_for(network, "paper").augmentation
+
+    assert of("alexnet").shift * 224 == pytest.approx(16)  # 224 of 256: 16 either way
+    assert (of("alexnet").mirror, of("alexnet").pca, of("alexnet").area) == (0.5, 0.1, None)
+    assert of("resnet56") == Augmentation(mirror=0.5, shift=0.125, border="black")  # 4 of 32
+    assert of("resnet110") == of("resnet56")
+    for network, largest in (("vgg16", 512), ("resnet50", 480)):
+        shares = ((224 / largest) ** 2, (224 / 256) ** 2)
+        assert of(network) == Augmentation(mirror=0.5, area=shares, ratio=(1.0, 1.0), pca=0.1)
+    for network in ("googlenet", "efficientnet_b0", "mobilenet_v2"):
+        assert (of(network).area, of(network).ratio, of(network).mirror) == ((0.08, 1.0), (3 / 4, 4 / 3), 0.5)
+    assert of("googlenet").brightness > 0 == of("efficientnet_b0").brightness
+    assert of("nin_cifar10").shift * 32 == 4
+    assert of("lenet5_1998") == Augmentation()
+
+
+def test_today_images_are_changed_by_their_size() -> None:
+    def of(network: str, resolution: int | None = None) -> Augmentation:
+        return recipe_for(network, "modern", resolution).augmentation
+
+    assert of("resnet20") == of("resnet18", 64) == Augmentation(mirror=0.5, shift=0.125)
+    assert of("resnet18") == of("resnet20", 65) == of("vgg16") == Augmentation(mirror=0.5, area=(0.08, 1.0))
+    assert of("lenet5") == Augmentation()
+    assert usual_augmentation("lenet5").mirror == 0.0
 
 
 def test_networks_without_norm_are_known() -> None:

@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -102,15 +103,18 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
     candidates = within_time(candidates, options, draft)
     draft.note("weights", {c.network: c.weights._asdict() for c in candidates if c.weights})
     prepared = time.monotonic()
-    gathered = gather(listing, [c.job() for c in candidates], threads=options.thread_count, track=track)
+    wanted = [c.jobs(listing) for c in candidates]
+    gathered = gather(listing, [*chain(*wanted)], threads=options.thread_count, track=track)
     collected = time.monotonic()
     gathered.check(listing)
     check_splits(listing, gathered.samples)
     roles = assign(gathered.samples, options.split_seed)
     task = _task(roles, options, any(c.transfer == "none" for c in candidates))
+    every = iter(gathered.rows)
+    rows = [[next(every) for _ in jobs] for jobs in wanted]
     fitted = [
-        candidate.fit(rows, task, draft, threads=options.thread_count, track=track)
-        for candidate, rows in zip(candidates, gathered.rows, strict=True)
+        candidate.fit(own, task, draft, threads=options.thread_count, track=track)
+        for candidate, own in zip(candidates, rows, strict=True)
     ]
     scores = [_score(f.choice_probs, task.labels[task.compare]) for f in fitted]
     best = min(range(len(fitted)), key=lambda i: (-scores[i][0].value, scores[i][1]))
@@ -125,7 +129,7 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
     )
     draft.note("chosen", {"network": candidates[best].network, "how": fitted[best].how_chosen})
     measured = np.array([s.split == roles.measured for s in roles.samples])
-    probs = fitted[best].probs(gathered.rows[best][measured])
+    probs = fitted[best].probs(rows[best][0][measured])
     tried = tuple(
         Tried(
             network=c.network, transfer=c.transfer, resolution=c.preprocessing.resolution, how_chosen=f.how_chosen,
@@ -172,6 +176,7 @@ def _task(roles: Roles, options: Options, scratch: bool) -> Task:
                 )
     compare = val if val.any() else tenth if scratch else train
     return Task(
+        sha256=tuple(s.sha256 for s in samples),
         labels=np.array(roles.labels(samples), np.int64), num_classes=len(roles.classes), train=train, held_out=tenth,
         val=val, folds=fold_of, compare=compare, balance=options.balance,
     )  # fmt: skip

@@ -138,10 +138,14 @@ class Options:
         Raises:
             UsageError: there is no such recipe, or a part of it that has no effect with this network.
         """
-        named = not isinstance(self.recipe, Recipe)
-        recipe = recipe_for(network, self.recipe or "modern") if isinstance(self.recipe, str | None) else self.recipe
-        if not named and recipe.aux_weight != Recipe.aux_weight and "aux" not in networks.describe(network).arguments:
-            raise UsageError(f"aux_weight has no effect: {network} has no auxiliary heads; leave it out of the recipe")
+        if isinstance(self.recipe, Recipe):
+            recipe = self.recipe
+            if recipe.aux_weight != Recipe.aux_weight and "aux" not in networks.describe(network).arguments:
+                raise UsageError(
+                    f"aux_weight has no effect: {network} has no auxiliary heads; leave it out of the recipe"
+                )
+        else:
+            recipe = recipe_for(network, self.recipe or "modern", self.resolution)
         if self.epochs is not None:
             recipe = shorter(recipe, self.epochs)
         return replace(

@@ -1,7 +1,7 @@
 """A network trained from random weights."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 from .. import networks
 from ..cost import Totals, sketch
 from ..data.preprocessing import Preprocessing
+from ..data.reduction import Reduction
+from ..data.samples import Listing
 from ..errors import UsageError
 from ..metrics import softmax
 from ..progress import Track
 from ..runtime.gather import Job, pixels_job
+from ..runtime.prepared import prepared_job
 from ..runtime.session import FrozenNetwork
-from ..training.recipe import Recipe
+from ..training.recipe import UNCHANGED, Recipe
 from ..weights import serialise
 from .draft import Draft
 from .options import Options
@@ -50,9 +53,17 @@ class ScratchCandidate:
         networks.input_shape(network, self.arguments, size)
         self.cost(2)  # a resolution that it cannot have is said before a file is read
 
-    def job(self) -> Job:
-        """Pixels."""
-        return pixels_job(self.preprocessing)
+    def jobs(self, listing: Listing) -> list[Job]:
+        """Pixels; and whole images, where training shows other parts of them.
+
+        Raises:
+            UsageError: they take more than the cache may hold.
+            MachineError: they take more than the disk has free.
+        """
+        jobs = [pixels_job(self.preprocessing)]
+        if self.recipe.augmentation != UNCHANGED:
+            jobs.append(prepared_job(listing, Reduction.for_training(self.preprocessing)))
+        return jobs
 
     def cost(self, num_classes: int) -> Totals:
         """Counted on the network itself."""
@@ -105,12 +116,12 @@ class ScratchCandidate:
         network = networks.create(self.network, 2, self.arguments)
         return FrozenNetwork(export_graph(network, self.preprocessing, ["logits"]).SerializeToString())
 
-    def fit(self, rows: NDArray[Any], task: Task, draft: Draft, *, threads: int, track: Track) -> Fitted:
+    def fit(self, rows: Sequence[Any], task: Task, draft: Draft, *, threads: int, track: Track) -> Fitted:
         """Train; `val`, or the tenth of `train` held out by hash, chooses the epoch."""
         from .training_data import training_data
 
         start = time.monotonic()
-        data = training_data(rows, task, self.recipe, self.preprocessing)
+        data = training_data(rows, task, self.recipe, self.preprocessing, threads=threads)
         trained = self._train(data, task.num_classes, draft, threads=threads, track=track)
         return self._fitted(trained, data, task, start)
 

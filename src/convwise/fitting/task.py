@@ -1,6 +1,6 @@
 """What a candidate is given, and what it gives back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .. import networks
 from ..cost import CostReport, Totals, analyze, sketch
 from ..data.preprocessing import Preprocessing
+from ..data.samples import Listing
 from ..metrics import Interval
 from ..progress import Track
 from ..runtime.gather import Job
@@ -26,6 +27,7 @@ class Task:
     """What every candidate is fitted on; arrays are over the n usable samples.
 
     Attributes:
+        sha256: of each sample's file, hexadecimal.
         labels: (n,).
         num_classes: K.
         train: which fit the weights.
@@ -36,6 +38,7 @@ class Task:
         balance: weigh all classes alike.
     """
 
+    sha256: tuple[str, ...]
     labels: NDArray[np.int64]
     num_classes: int
     train: Mask
@@ -71,7 +74,7 @@ class Fitted:
         history: rows of `history.csv`.
         arguments: of the network's builder.
         preprocessing: with the final mean and std.
-        probs: rows of this candidate -> probabilities.
+        probs: rows of this candidate's first job -> probabilities.
         fitted_on: which samples the weights have seen.
         artefacts: makes the state dict (safetensors) and the graph (ONNX), serialised.
         seconds: it took.
@@ -103,8 +106,8 @@ class Candidate(Protocol):
         """The published weights that it stands on; known after `prepare`."""
         ...
 
-    def job(self) -> Job:
-        """What is wanted of every image."""
+    def jobs(self, listing: Listing) -> list[Job]:
+        """What is wanted of every image: first what an evaluation takes, then what else it learns from."""
         ...
 
     def cost(self, num_classes: int) -> Totals:
@@ -119,8 +122,8 @@ class Candidate(Protocol):
         """The network for a measurement of its time; the last layer may be missing."""
         ...
 
-    def fit(self, rows: NDArray[Any], task: Task, draft: Draft, *, threads: int, track: Track) -> Fitted:
-        """Fit on this candidate's rows, one for each sample; the draft keeps what an interrupted run needs."""
+    def fit(self, rows: Sequence[Any], task: Task, draft: Draft, *, threads: int, track: Track) -> Fitted:
+        """Fit on the rows of this candidate's jobs, by sample; the draft keeps what an interrupted run needs."""
         ...
 
 

@@ -1,6 +1,6 @@
 """What a network that is trained from scratch is given: images to learn from, and images that choose the epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..data import decoding
 from ..data.preprocessing import Preprocessing
 from ..errors import DataError
-from ..training.batches import Batches, Images, InMemory
-from ..training.checkpoint import fingerprint
-from ..training.recipe import Recipe
+from ..runtime.cache import key_of
+from ..training.batches import Augmented, Batches, Images, InMemory
+from ..training.recipe import UNCHANGED, Recipe
 from .task import Floats, Mask, Task
 
 
@@ -24,8 +25,8 @@ class TrainingData:
         learn, choose: which samples these are.
         preprocessing: with mean and std of the images to learn from.
         fit: what the weights learn from.
-        judged: what chooses the epoch.
-        fingerprint: hash of all of it.
+        judged: what chooses the epoch, as an evaluation sees it.
+        fingerprint: hash of what decides the pixels, labels and weights.
     """
 
     learn: Mask
@@ -36,8 +37,17 @@ class TrainingData:
     fingerprint: str
 
 
-def training_data(rows: NDArray[np.uint8], task: Task, recipe: Recipe, preprocessing: Preprocessing) -> TrainingData:
-    """Share the prepared pixels (n, H, W, C) out: `val`, or the tenth of `train` held out by hash, chooses.
+def training_data(
+    rows: Sequence[Any], task: Task, recipe: Recipe, preprocessing: Preprocessing, *, threads: int
+) -> TrainingData:  # fmt: skip
+    """Share the images out: `val`, or the tenth of `train` held out by hash, chooses.
+
+    Args:
+        rows: pixels as an evaluation sees them (n, H, W, C); and whole images where the recipe changes them.
+        task: whose samples these are.
+        recipe: how training goes.
+        preprocessing: of the evaluation; its mean and std are replaced.
+        threads: that augment.
 
     Raises:
         DataError: too few images to learn from.
@@ -46,13 +56,21 @@ def training_data(rows: NDArray[np.uint8], task: Task, recipe: Recipe, preproces
     if learn.sum() < 2:
         raise DataError("training from scratch needs two images or more to learn from; add images to `train`")
     choose = task.val if task.val.any() else task.held_out
-    mean, std = pixel_statistics(rows[learn])
-    parts = (rows, task.labels, _weights(task, learn, recipe))
-    learnt, judged = _images(parts, learn), _images(parts, choose)
-    fit = InMemory(learnt, recipe.batch, recipe.seed)
-    return TrainingData(
-        learn, choose, replace(preprocessing, mean=mean, std=std), fit, judged, fingerprint(*learnt, *judged)
-    )
+    pixels, weights = rows[0], _weights(task, learn, recipe)
+    mean, std = pixel_statistics(pixels[learn])
+    preprocessing = replace(preprocessing, mean=mean, std=std)
+    judged = Images(*_tensors((pixels, task.labels, weights), choose))
+    same = _fingerprint(task, (learn, choose), weights, preprocessing)
+    labels, weights_of = _tensors((task.labels, weights), learn)
+    fit: Batches
+    if recipe.augmentation == UNCHANGED:
+        fit = InMemory(Images(torch.from_numpy(pixels[learn]), labels, weights_of), recipe.batch, recipe.seed)
+    else:
+        fit = Augmented(
+            [rows[1][i] for i in np.flatnonzero(learn).tolist()], labels, weights_of, recipe=recipe,
+            preprocessing=preprocessing, num_classes=task.num_classes, threads=threads,
+        )  # fmt: skip
+    return TrainingData(learn, choose, preprocessing, fit, judged, same)
 
 
 def pixel_statistics(pixels: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -76,5 +94,14 @@ def _weights(task: Task, learn: Mask, recipe: Recipe) -> Floats:
     return weights
 
 
-def _images(parts: Sequence[NDArray[Any]], mask: Mask) -> Images:
-    return Images(*(torch.from_numpy(np.ascontiguousarray(part[mask])) for part in parts))
+def _fingerprint(task: Task, masks: tuple[Mask, Mask], weights: Floats, preprocessing: Preprocessing) -> str:
+    """Hash of the files of each mask with their labels and weights, and of the rules that make pixels of them."""
+    shares = [
+        [[task.sha256[i], int(task.labels[i]), float(weights[i])] for i in np.flatnonzero(mask).tolist()]
+        for mask in masks
+    ]
+    return key_of({"images": shares, "preprocessing": preprocessing.to_json(), "decoding": decoding.rule()})
+
+
+def _tensors(parts: Sequence[NDArray[Any]], mask: Mask) -> Iterator[torch.Tensor]:
+    return (torch.from_numpy(np.ascontiguousarray(part[mask])) for part in parts)

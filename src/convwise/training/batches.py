@@ -6,6 +6,10 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from ..data.augmentation import batches as drawn
+from ..data.preprocessing import Preprocessing
+from .recipe import Recipe
+
 
 class Images(NamedTuple):
     """Prepared pixels, uint8 (n, H, W, C), their labels (n,) and, for a loss, their weights (n,) of mean 1."""
@@ -48,6 +52,50 @@ class InMemory:
         order = torch.randperm(len(images.labels), generator=generator)
         for rows in order.split(self.sizes)[first:]:
             yield Batch(images.pixels[rows], images.labels[rows], images.weights[rows])
+
+
+class Augmented:
+    """Images that are changed anew in every epoch, made in threads a little ahead of their use.
+
+    Args:
+        images: pixels by number, uint8 (H, W, channels) of any size.
+        labels: (n,).
+        weights: (n,), of mean 1, for a loss.
+        recipe: gives seed, batch and augmentation.
+        preprocessing: the evaluation's; channels and resolution are its.
+        num_classes: K.
+        threads: that decode and augment; their number changes no bit.
+    """
+
+    def __init__(
+        self, images: drawn.Images, labels: Tensor, weights: Tensor, *, recipe: Recipe, preprocessing: Preprocessing,
+        num_classes: int, threads: int,
+    ) -> None:  # fmt: skip
+        self.sizes = batch_sizes(len(labels), recipe.batch)
+        self._images, self._labels, self._weights = images, labels, weights
+        self._recipe, self._preprocessing = recipe, preprocessing
+        self._num_classes, self._threads = num_classes, threads
+
+    def epoch(self, epoch: int, first: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch from number `first` on."""
+        order = drawn.Epoch.shuffled(self._recipe.seed, epoch, self.sizes)
+        for batch in drawn.batches(
+            self._images, order, self._recipe.augmentation, self._preprocessing, threads=self._threads, first=first
+        ):
+            yield Batch(torch.from_numpy(batch.pixels), *self._answers(batch))
+
+    def _answers(self, batch: drawn.Batch) -> tuple[Tensor, Tensor]:
+        """Labels and weights: of mixtures shares (B, K), so that each part counts by its share and its own weight."""
+        samples, partners = torch.from_numpy(batch.samples), torch.from_numpy(batch.partners)
+        if not self._recipe.augmentation.mixes:
+            return self._labels[samples], self._weights[samples]
+        share = torch.from_numpy(batch.shares)
+        own, other = share * self._weights[samples], (1 - share) * self._weights[partners]
+        shares = torch.zeros(len(samples), self._num_classes)
+        shares.scatter_add_(1, self._labels[samples, None], own[:, None])
+        shares.scatter_add_(1, self._labels[partners, None], other[:, None])
+        weights = own + other
+        return shares / weights[:, None], weights
 
 
 def epoch_seed(seed: int, epoch: int) -> int:

@@ -37,15 +37,6 @@ def identity(recipe: Recipe, setting: Setting, data: str) -> Identity:
     return {"recipe": recipe.to_json(), "torch": version, **setting._asdict(), "images": data}
 
 
-def fingerprint(*tensors: Tensor) -> str:
-    """Hash of numbers, such as images and their labels."""
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        digest.update(repr(tensor.shape).encode())
-        digest.update(tensor.contiguous().numpy().data)
-    return digest.hexdigest()
-
-
 class Checkpoints:
     """The last checkpoints of one training, in a folder of their own."""
 

@@ -8,11 +8,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..data.augmentation import Augmentation
 from ..errors import UsageError, one_of
 
 OPTIMIZERS = ("sgd", "adamw", "rmsprop")
 SCHEDULES = ("linear", "cosine", "steps", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
+UNCHANGED = Augmentation()  # the images as they are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,7 @@ class Recipe:
         aux_weight: of the losses of auxiliary heads, where the network has them; 0 leaves them out.
         patience: epochs without a lower NLL on what chooses, after which training stops; None: never.
         balance: weigh all classes alike.
+        augmentation: how strongly the training images are changed, anew in every epoch; not at all by default.
         precision: "float32"; "bfloat16" for the products, with float32 weights; "auto": as a short trial finds faster.
         channels_last: order of the activations in memory; None: as the trial finds faster.
         seed: of the initial weights, the order of the images and dropout.
@@ -66,6 +69,7 @@ class Recipe:
     aux_weight: float = 0.3
     patience: int | None = None
     balance: bool = False
+    augmentation: Augmentation = UNCHANGED
     precision: str = "auto"
     channels_last: bool | None = None
     seed: int = 0
@@ -108,17 +112,18 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return asdict(self) | {"betas": list(self.betas), "drops": [list(drop) for drop in self.drops]}
+        lists = {"betas": list(self.betas), "drops": [list(drop) for drop in self.drops]}
+        return asdict(self) | lists | {"augmentation": self.augmentation.to_json()}
 
     def difference(self, record: dict[str, Any]) -> str:
         """Name the first field in which a record made by `to_json` differs; empty when none does."""
-        mine = self.to_json()
-        changed = next((name for name in mine if mine[name] != record.get(name)), "")
-        return f"{changed} {record.get(changed)!r}, now {mine[changed]!r}" if changed else ""
+        mine, was = _flat(self.to_json()), _flat(record)
+        changed = next((name for name in {**mine, **was} if mine.get(name) != was.get(name)), "")
+        return f"{changed} {was.get(changed)!r}, now {mine.get(changed)!r}" if changed else ""
 
     @classmethod
     def from_toml(cls, path: Path) -> "Recipe":
-        """Read a file of `field = value` lines; what it leaves out has its default.
+        """Read a file of `field = value` lines and a table [augmentation]; what it leaves out has its default.
 
         Raises:
             UsageError: it cannot be read, or a field or value in it cannot be used.
@@ -136,6 +141,8 @@ class Recipe:
                 if name not in names:
                     raise one_of("field", name, names)
             values: dict[str, Any] = {name: _tuples(value) for name, value in given.items()}
+            if "augmentation" in given:
+                values["augmentation"] = _augmentation(given["augmentation"])
             recipe = cls(**values)
             recipe.check_effect(given)
         except UsageError as error:
@@ -188,6 +195,25 @@ def _is_share(value: object) -> bool:
 def _tuples(value: object) -> object:
     """TOML's lists as tuples, at any depth."""
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _augmentation(table: object) -> Augmentation:
+    """The record in a recipe's table.
+
+    Raises:
+        UsageError: it is no table, or something in it cannot be used.
+    """
+    if not isinstance(table, dict):
+        raise UsageError(f"augmentation must be a table, [augmentation] and strengths below it, got {table!r}")
+    return Augmentation.from_json(table)
+
+
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a record, and those of a record in it by both names."""
+    flat: dict[str, Any] = {}
+    for name, value in record.items():
+        flat |= {f"{name}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {name: value}
+    return flat
 
 
 def rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
