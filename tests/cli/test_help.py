@@ -9,9 +9,9 @@ from .harness import Convwise
 COMMANDS = {
     "demo": ["--out", "--quiet"],
     "scan": ["--csv", "--threads", "--json", "--quiet"],
-    "fit": ["--out", "--network", "--transfer", "--weights", "--offline", "--resolution", "--recipe", "--epochs",
-            "--time-limit", "--seed", "--split-seed", "--balance", "--threads", "--max-macs", "--max-ms", "--max-mb",
-            "--resume", "--overwrite", "--json", "--quiet"],
+    "fit": ["--out", "--network", "--transfer", "--weights", "--offline", "--resolution", "--recipe", "--augment",
+            "--epochs", "--time-limit", "--seed", "--split-seed", "--balance", "--threads", "--max-macs", "--max-ms",
+            "--max-mb", "--resume", "--overwrite", "--json", "--quiet"],
     "evaluate": ["--with", "--split", "--threads", "--json", "--quiet"],
     "predict": ["--csv", "--threads", "--json", "--quiet"],
     "networks": ["--json"],

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from convwise.data.augmentation import Augmentation
 from convwise.data.threads import usable_cpus
 from convwise.errors import UsageError
 from convwise.fitting import Options
@@ -41,6 +42,8 @@ NO_EFFECT = "has no effect: no candidate is trained from scratch; leave it out, 
         ({"epochs": 3}, f"epochs {NO_EFFECT}"),
         ({"time_limit": 3}, f"time-limit {NO_EFFECT}"),
         ({"recipe": "modern"}, f"recipe {NO_EFFECT}"),
+        ({"augment": True}, f"augment {NO_EFFECT}"),
+        ({"augment": False}, f"augment {NO_EFFECT}"),
         ({"network": ("lenet5",), "recipe": "paper98"},
          "recipe must be one of modern, paper, a file.toml, got 'paper98'; did you mean 'paper'?"),
         ({"network": ("lenet5",), "recipe": Recipe(aux_weight=0.1)},
@@ -91,6 +94,23 @@ def test_options_move_what_a_recipe_says() -> None:
     expected = replace(recipe, seed=2, time_limit=3.0, epochs=20, balance=True, drops=((10, 0.1),))
     assert moved.recipe_of("lenet5") == expected
     assert Options(network=("lenet5",), epochs=3).recipe_of("lenet5") == Recipe(epochs=3)
+
+
+def test_images_are_changed_as_the_recipe_says_or_as_was_asked() -> None:
+    def of(network: str, **fields: Any) -> Augmentation:
+        return Options(network=(network,), transfer="none", **fields).recipe_of(network).augmentation
+
+    moved = Augmentation(mirror=0.5, shift=0.125)
+    mine = Recipe(augmentation=Augmentation(hue=10.0))
+    assert of("resnet20") == of("resnet20", augment=True) == moved
+    assert of("resnet20", augment=False) == of("resnet20", augment=False, recipe=mine) == Augmentation()
+    assert of("resnet20", recipe=mine) == of("resnet20", recipe=mine, augment=True) == mine.augmentation
+    assert of("resnet20", recipe=Recipe()) == Augmentation()  # what a file leaves out is off
+    assert of("resnet20", recipe=Recipe(), augment=True) == moved
+    assert of("resnet20", resolution=128).area == of("resnet20", recipe=Recipe(), augment=True, resolution=128).area
+    assert of("resnet20", resolution=128).area == (0.08, 1.0)
+    assert of("lenet5") == Augmentation()
+    assert of("lenet5", augment=True).shift > 0 == of("lenet5", augment=True).mirror
 
 
 def test_a_recipe_is_in_the_record_and_its_difference_is_named() -> None:

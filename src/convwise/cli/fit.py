@@ -42,6 +42,10 @@ def fit(
         str | None,
         Option(metavar="NAME|FILE", help="Of training from scratch: modern (the default), paper, or a TOML file."),
     ] = None,
+    augment: Annotated[
+        bool | None,
+        Option("--augment/--no-augment", help="Change the images of training from scratch; as the recipe by default."),
+    ] = None,
     epochs: Annotated[int | None, Option(metavar="N", help="Of training from scratch.")] = None,
     time_limit: Annotated[float | None, Option(metavar="S", help="Seconds of training from scratch.")] = None,
     seed: Annotated[int, Option(metavar="N", help="Of everything random.")] = 0,
@@ -68,8 +72,9 @@ def fit(
 
     options = Options(
         network=tuple(network or DEFAULT_NETWORKS), transfer=transfer, weights=weights, offline=offline,
-        resolution=resolution, recipe=read_recipe(recipe), epochs=epochs, time_limit=time_limit, seed=seed,
-        split_seed=split_seed, balance=balance, threads=threads, max_macs=max_macs, max_ms=max_ms, max_mb=max_mb,
+        resolution=resolution, recipe=read_recipe(recipe), augment=augment, epochs=epochs,
+        time_limit=time_limit, seed=seed, split_seed=split_seed, balance=balance, threads=threads,
+        max_macs=max_macs, max_ms=max_ms, max_mb=max_mb,
     )  # fmt: skip
     run = run_fit(
         data, options, out=out, resume=resume, overwrite=overwrite, command=command_line(), track=progress(quiet)

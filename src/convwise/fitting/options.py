@@ -11,8 +11,8 @@ from .. import networks
 from .. import weights as published_weights
 from ..data.threads import check_threads, usable_cpus
 from ..errors import UsageError, one_of
-from ..training.recipe import Recipe, shorter
-from ..training.recipes import recipe_for
+from ..training.recipe import UNCHANGED, Recipe, shorter
+from ..training.recipes import recipe_for, usual_augmentation
 
 TRANSFERS = ("head", "none")
 DEFAULT_NETWORKS = ("efficientnet_lite0",)
@@ -30,6 +30,8 @@ class Options:
         offline: load no weights from the web; CONVWISE_OFFLINE=1 says the same.
         resolution: side of the input in pixels; None takes each network's own.
         recipe: of training from scratch: "modern" or "paper", each network's own, or one for all; None takes "modern".
+        augment: whether training images are changed; None does as the recipe says, True, where it says nothing, what is
+            usual for the network.
         epochs: of training from scratch; None takes the recipe's.
         time_limit: seconds of training from scratch, each candidate; the epoch under way is finished.
         seed: of everything random; a recipe's own counts where this is 0.
@@ -47,6 +49,7 @@ class Options:
     offline: bool = False
     resolution: int | None = None
     recipe: str | Recipe | None = None
+    augment: bool | None = None
     epochs: int | None = None
     time_limit: float | None = None
     seed: int = 0
@@ -104,7 +107,7 @@ class Options:
         if self.offline and all(self.transfer_of(name) == "none" for name in self.network):
             raise UsageError("offline has no effect: no candidate needs published weights; leave it out")
         if not any(self.transfer_of(name) == "none" for name in self.network):
-            for option in ("recipe", "epochs", "time_limit"):
+            for option in ("recipe", "augment", "epochs", "time_limit"):
                 if getattr(self, option) is not None:
                     raise UsageError(
                         f"{option.replace('_', '-')} has no effect: no candidate is trained from scratch; "
@@ -146,6 +149,10 @@ class Options:
                 )
         else:
             recipe = recipe_for(network, self.recipe or "modern", self.resolution)
+        if self.augment is False:
+            recipe = replace(recipe, augmentation=UNCHANGED)
+        elif self.augment and recipe.augmentation == UNCHANGED:
+            recipe = replace(recipe, augmentation=usual_augmentation(network, self.resolution))
         if self.epochs is not None:
             recipe = shorter(recipe, self.epochs)
         return replace(
