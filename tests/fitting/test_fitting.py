@@ -26,10 +26,12 @@ from convwise.fitting.scratch_candidate import ScratchCandidate, _told
 from convwise.fitting.training_data import pixel_statistics
 from convwise.runtime import gather as gather_module
 from convwise.runtime.session import FrozenNetwork
+from convwise.training import plan
 from convwise.training.checkpoint import Checkpoints
 from convwise.training.loop import Trained
 from convwise.training.recipe import Recipe
 from convwise.training.state import Epoch
+from convwise.training.trial import Trial
 
 T = TypeVar("T")
 MakePhotos = Callable[..., Path]
@@ -505,6 +507,14 @@ CHANGED = Recipe(
 )
 
 
+def interrupted(items: Iterable[T], total: int, what: str) -> Iterable[T]:  # noqa: ARG001
+    """Ctrl-C in the fourth step of training."""
+    for i, item in enumerate(items):
+        yield item
+        if what.startswith("steps") and i == 3:
+            raise KeyboardInterrupt
+
+
 def test_augmentation_is_part_of_a_training_and_of_its_record(in_tmp_path: Path, photos: Path) -> None:
     options = Options(network=LENET, recipe=CHANGED, threads=2)
     run = fit(photos, options, out="run")
@@ -524,13 +534,6 @@ def test_a_training_with_augmentation_that_is_interrupted_ends_in_the_same_weigh
     options = Options(network=LENET, recipe=CHANGED, threads=1)
     expected = weights_hash(fit(photos, options, out="whole"))
     monkeypatch.setattr(Checkpoints, "due", lambda _: True)
-
-    def interrupted(items: Iterable[T], total: int, what: str) -> Iterable[T]:  # noqa: ARG001
-        for i, item in enumerate(items):
-            yield item
-            if what.startswith("steps") and i == 3:
-                raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
         fit(photos, options, out="run", track=interrupted)
     assert list(Path("run.partial", "checkpoints", "lenet5").iterdir())
@@ -544,3 +547,24 @@ def test_prepared_images_that_the_cache_cannot_hold_are_refused_and_leave_no_run
     with pytest.raises(UsageError, match=r"^pixels at 28 px and images at 28 px of 30 files take .* of cache"):
         fit(photos, Options(network=LENET, recipe=CHANGED), out="run")
     assert not list(in_tmp_path.glob("run*"))
+
+
+def test_a_resumed_training_keeps_the_setting_that_the_trial_chose(
+    in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = iter([Trial("bfloat16", True, 1.0, {}), Trial("float32", False, 1.0, {})])  # as on a busy machine
+    recipe = Recipe(epochs=2, batch=4)
+    options = Options(network=LENET, recipe=recipe, threads=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(plan, "try_out", lambda *_: next(found))
+        patch.setattr(Checkpoints, "due", lambda _: True)
+        with pytest.raises(KeyboardInterrupt):
+            fit(photos, options, out="run", track=interrupted)
+        begun = json.loads((in_tmp_path / "run.partial" / "run.json").read_text())["training"]["lenet5"]
+        assert (begun["precision"], begun["channels_last"]) == ("bfloat16", True)
+        run = fit(photos, options, out="run")
+        other = fit(photos, options, out="other")
+    assert run.record["training"]["lenet5"] == begun
+    assert other.record["training"]["lenet5"]["precision"] == "float32"
+    fixed = replace(options, recipe=replace(recipe, precision="bfloat16", channels_last=True))
+    assert weights_hash(fit(photos, fixed, out="fixed")) == weights_hash(run) != weights_hash(other)
