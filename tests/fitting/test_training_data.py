@@ -1,17 +1,19 @@
 """What a network that is trained from scratch is given."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from convwise.data.augmentation import Augmentation
 from convwise.data.preprocessing import Preprocessing
 from convwise.errors import DataError
 from convwise.fitting.task import Task
-from convwise.fitting.training_data import TrainingData, training_data
+from convwise.fitting.training_data import FROM_FILES, TrainingData, training_data
 from convwise.training.batches import Augmented, InMemory
 from convwise.training.recipe import Recipe
 
@@ -24,8 +26,9 @@ def task(**changes: Any) -> Task:
     train = np.arange(10) < 8
     held_out = train & (np.arange(10) >= 6)
     found = Task(
-        sha256=tuple(f"{i:064x}" for i in range(10)), labels=np.arange(10) % 3, num_classes=3, train=train,
-        held_out=held_out, val=np.zeros(10, bool), folds=np.zeros(10, np.int64), compare=held_out, balance=False,
+        files=tuple(Path(f"{i}.png") for i in range(10)), sha256=tuple(f"{i:064x}" for i in range(10)),
+        labels=np.arange(10) % 3, num_classes=3, train=train, held_out=held_out, val=np.zeros(10, bool),
+        folds=np.zeros(10, np.int64), compare=held_out, balance=False,
     )  # fmt: skip
     return replace(found, **changes)
 
@@ -66,6 +69,20 @@ def test_a_recipe_that_changes_images_sees_all_of_them() -> None:
     means = sorted(float(x) for batch in seen for x in batch.pixels.float().mean(dim=(1, 2, 3)))
     assert means == pytest.approx(sorted(image.mean() for image in rows()[1][:6]), abs=0.7)
     assert means != pytest.approx(sorted(image.mean() for image in rows()[0][:6]), abs=0.7)
+
+
+def test_images_without_room_come_from_their_files_with_the_same_pixels(tmp_path: Path) -> None:
+    evaluated, whole = rows()
+    for i, image in enumerate(whole):
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+    given = task(files=tuple(tmp_path / f"{i}.png" for i in range(10)))
+    prepared = training_data([evaluated, whole], given, MOVED, COLOUR, threads=1)
+    read = training_data([evaluated], given, MOVED, COLOUR, threads=2)
+    assert prepared.notes == ()
+    assert read.notes == (FROM_FILES,)
+    assert read.fingerprint == prepared.fingerprint
+    for one, other in zip(read.fit.epoch(1, 0), prepared.fit.epoch(1, 0), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def test_the_fingerprint_follows_from_files_labels_and_weights() -> None:

@@ -20,7 +20,7 @@ from convwise.places import cache_dir
 from convwise.runtime import room
 from convwise.runtime.cache import cache_usage
 from convwise.runtime.gather import Gathered, T
-from convwise.runtime.prepared import estimate, prepare_images, prepared_job
+from convwise.runtime.prepared import estimate_bytes, prepare_images, prepared_job
 
 SMALL = Reduction(channels=3, side=24)
 
@@ -85,45 +85,42 @@ def test_the_size_is_said_before_the_work_starts(folder: Path) -> None:
 def test_the_estimate_is_exact_where_the_sizes_are_alike(folder: Path) -> None:
     listing = list_folder(folder)
     paths = [listing.path(s) for s in listing.samples]
-    assert estimate(paths, Reduction(channels=3, side=40)) == (54 * 40 * 3, 3 * 64 / 48)
-    assert estimate(paths, Reduction(channels=1, side=400)) == (64 * 48, 64 / 48)  # never enlarged
-    assert estimate(paths * 200, Reduction(channels=3, side=40))[0] == 54 * 40 * 3  # from some headers
+    assert estimate_bytes(paths, Reduction(channels=3, side=40)) == 54 * 40 * 3
+    assert estimate_bytes(paths, Reduction(channels=1, side=400)) == 64 * 48  # never enlarged
+    assert estimate_bytes(paths * 200, Reduction(channels=3, side=40)) == 54 * 40 * 3  # from some headers
     assert sum(pixels.nbytes for pixels in go(folder, Reduction(channels=3, side=40)).rows[0]) == 54 * 40 * 3 * 10
 
 
 def test_files_without_a_header_do_not_count_in_the_estimate(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"x")
     Image.new("RGB", (10, 10)).save(tmp_path / "b.png")
-    assert estimate([tmp_path / "a.jpg"], SMALL) == (0, 0)
-    assert estimate([tmp_path / "a.jpg", tmp_path / "b.png"], SMALL) == (300, 3)
+    assert estimate_bytes([tmp_path / "a.jpg"], SMALL) == 0
+    assert estimate_bytes([tmp_path / "a.jpg", tmp_path / "b.png"], SMALL) == 300
 
 
 def test_images_larger_than_the_cache_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONVWISE_CACHE_GB", "1e-5")
-    text = (
-        "images at 24 px of 10 files take 23.0 kB of cache, and CONVWISE_CACHE_GB allows 10.0 kB; "
-        "raise it or lower --resolution to 15"
-    )
+    text = "images at 24 px of 10 files take 23.0 kB of cache, and CONVWISE_CACHE_GB allows 10.0 kB; raise it"
     with pytest.raises(UsageError, match=f"^{re.escape(text)}$"):
         go(folder)
-    go(folder, Reduction(channels=3, side=15))
-
-
-def test_the_side_that_would_fit_is_below_that_of_small_images(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CONVWISE_CACHE_GB", "9e-5")  # ten images of 64 x 48 x 3 are 92,160 bytes
-    with pytest.raises(UsageError, match=r"; raise it or lower --resolution to 47$"):
-        go(folder, Reduction(channels=3, side=1000))
-    go(folder, Reduction(channels=3, side=47))
 
 
 def test_images_larger_than_the_disk_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "free_disk", lambda: 20_000)
     text = (
         f"images at 24 px of 10 files take 23.0 kB of disk, and {str(cache_dir())!r} has 20.0 kB left; free some space "
-        "(`convwise cache --clear`) or set CONVWISE_CACHE to another disk or lower --resolution to 22"
+        "(`convwise cache --clear`) or set CONVWISE_CACHE to another disk"
     )
     with pytest.raises(MachineError, match=f"^{re.escape(text)}$"):
         go(folder)
+
+
+def test_room_is_asked_for_before_anything_is_done(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, size = prepared_job(list_folder(folder), SMALL), 32 * 24 * 3 * 10
+    for limit, free, expected in ((size, size, True), (size - 1, size, False), (size, size - 1, False)):
+        monkeypatch.setattr(room, "cache_limit", lambda limit=limit: limit)
+        monkeypatch.setattr(room, "free_disk", lambda free=free: free)
+        assert room.has_room([job], 10) is expected
 
 
 def test_what_is_there_already_needs_no_room(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

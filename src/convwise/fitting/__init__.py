@@ -18,8 +18,9 @@ from ..data.samples import Listing, list_folder
 from ..errors import DataError, UsageError
 from ..metrics import Interval, summary, wilson
 from ..progress import Track, silent
-from ..runtime.gather import gather
+from ..runtime.gather import Job, gather
 from ..runtime.latency import Latency, measure_latency
+from ..runtime.room import has_room
 from .candidates import make_candidates, within_time
 from .draft import Draft, open_draft, run_errors
 from .notes import say, say_resolution, say_unchecked
@@ -103,13 +104,13 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
     candidates = within_time(candidates, options, draft)
     draft.note("weights", {c.network: c.weights._asdict() for c in candidates if c.weights})
     prepared = time.monotonic()
-    wanted = [c.jobs(listing) for c in candidates]
+    wanted = _with_room([c.jobs(listing) for c in candidates], len(listing.samples))
     gathered = gather(listing, [*chain(*wanted)], threads=options.thread_count, track=track)
     collected = time.monotonic()
     gathered.check(listing)
     check_splits(listing, gathered.samples)
     roles = assign(gathered.samples, options.split_seed)
-    task = _task(roles, options, any(c.transfer == "none" for c in candidates))
+    task = _task(listing, roles, options, scratch=any(c.transfer == "none" for c in candidates))
     every = iter(gathered.rows)
     rows = [[next(every) for _ in jobs] for jobs in wanted]
     fitted = [
@@ -159,7 +160,12 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
     return outcome, (candidates[best], fitted[best])
 
 
-def _task(roles: Roles, options: Options, scratch: bool) -> Task:
+def _with_room(wanted: list[list[Job]], n: int) -> list[list[Job]]:
+    """Leave out what candidates can do without, all but their first, where rows of n files find no room."""
+    return wanted if has_room([*chain(*wanted)], n) else [jobs[:1] for jobs in wanted]
+
+
+def _task(listing: Listing, roles: Roles, options: Options, *, scratch: bool) -> Task:
     samples = roles.samples
     train = np.array([s.split == "train" for s in samples])
     val = np.array([roles.chooses == "val" and s.split == "val" for s in samples])
@@ -176,7 +182,7 @@ def _task(roles: Roles, options: Options, scratch: bool) -> Task:
                 )
     compare = val if val.any() else tenth if scratch else train
     return Task(
-        sha256=tuple(s.sha256 for s in samples),
+        files=tuple(listing.path(s) for s in samples), sha256=tuple(s.sha256 for s in samples),
         labels=np.array(roles.labels(samples), np.int64), num_classes=len(roles.classes), train=train, held_out=tenth,
         val=val, folds=fold_of, compare=compare, balance=options.balance,
     )  # fmt: skip

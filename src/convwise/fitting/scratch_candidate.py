@@ -54,12 +54,7 @@ class ScratchCandidate:
         self.cost(2)  # a resolution that it cannot have is said before a file is read
 
     def jobs(self, listing: Listing) -> list[Job]:
-        """Pixels; and whole images, where training shows other parts of them.
-
-        Raises:
-            UsageError: they take more than the cache may hold.
-            MachineError: they take more than the disk has free.
-        """
+        """Pixels; and whole images, where training shows other parts of them."""
         jobs = [pixels_job(self.preprocessing)]
         if self.recipe.augmentation != UNCHANGED:
             jobs.append(prepared_job(listing, Reduction.for_training(self.preprocessing)))
@@ -148,6 +143,7 @@ class ScratchCandidate:
         network = self._without_aux(trained.network, task.num_classes)
         graph = classifier_graph(network, data.preprocessing).SerializeToString(deterministic=True)
         session = FrozenNetwork(graph)
+        notes = (*data.notes, *trained.notes, *_told(trained, self.recipe.epochs))
         state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
         return Fitted(
             choice_probs=trained.probs[task.compare[data.choose]],
@@ -160,7 +156,7 @@ class ScratchCandidate:
             fitted_on=data.learn,
             artefacts=lambda: (serialise(state, self.network, self.arguments), graph),
             seconds=time.monotonic() - start,
-            notes=tuple(f"{self.network}: {note}" for note in (*trained.notes, *_told(trained, self.recipe.epochs))),
+            notes=tuple(f"{self.network}: {note}" for note in notes),
         )
 
     def _build(self, num_classes: int, arguments: dict[str, Any]) -> "nn.Module":

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -27,7 +28,8 @@ class Task:
     """What every candidate is fitted on; arrays are over the n usable samples.
 
     Attributes:
-        sha256: of each sample's file, hexadecimal.
+        files: of the samples.
+        sha256: of each file, hexadecimal.
         labels: (n,).
         num_classes: K.
         train: which fit the weights.
@@ -38,6 +40,7 @@ class Task:
         balance: weigh all classes alike.
     """
 
+    files: tuple[Path, ...]
     sha256: tuple[str, ...]
     labels: NDArray[np.int64]
     num_classes: int
@@ -107,7 +110,7 @@ class Candidate(Protocol):
         ...
 
     def jobs(self, listing: Listing) -> list[Job]:
-        """What is wanted of every image: first what an evaluation takes, then what else it learns from."""
+        """What is wanted of every image: first what an evaluation takes, then what else training is glad of."""
         ...
 
     def cost(self, num_classes: int) -> Totals:

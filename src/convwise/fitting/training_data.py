@@ -9,12 +9,20 @@ import torch
 from numpy.typing import NDArray
 
 from ..data import decoding
+from ..data.augmentation.batches import Images as Wholes
+from ..data.files import FileImages
 from ..data.preprocessing import Preprocessing
+from ..data.reduction import Reduction
 from ..errors import DataError
 from ..runtime.cache import key_of
 from ..training.batches import Augmented, Batches, Images, InMemory
 from ..training.recipe import UNCHANGED, Recipe
 from .task import Floats, Mask, Task
+
+FROM_FILES = (
+    "prepared images found no room, so training read and decoded the files in every epoch; a larger CONVWISE_CACHE_GB, "
+    "or more free disk, spares that"
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,7 @@ class TrainingData:
         fit: what the weights learn from.
         judged: what chooses the epoch, as an evaluation sees it.
         fingerprint: hash of what decides the pixels, labels and weights.
+        notes: what a user should know.
     """
 
     learn: Mask
@@ -35,6 +44,7 @@ class TrainingData:
     fit: Batches
     judged: Images
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
 
 def training_data(
@@ -43,7 +53,8 @@ def training_data(
     """Share the images out: `val`, or the tenth of `train` held out by hash, chooses.
 
     Args:
-        rows: pixels as an evaluation sees them (n, H, W, C); and whole images where the recipe changes them.
+        rows: pixels as an evaluation sees them (n, H, W, C); and, where the recipe changes them, whole images if they
+            found room.
         task: whose samples these are.
         recipe: how training goes.
         preprocessing: of the evaluation; its mean and std are replaced.
@@ -62,15 +73,22 @@ def training_data(
     judged = Images(*_tensors((pixels, task.labels, weights), choose))
     same = _fingerprint(task, (learn, choose), weights, preprocessing)
     labels, weights_of = _tensors((task.labels, weights), learn)
-    fit: Batches
     if recipe.augmentation == UNCHANGED:
-        fit = InMemory(Images(torch.from_numpy(pixels[learn]), labels, weights_of), recipe.batch, recipe.seed)
-    else:
-        fit = Augmented(
-            [rows[1][i] for i in np.flatnonzero(learn).tolist()], labels, weights_of, recipe=recipe,
-            preprocessing=preprocessing, num_classes=task.num_classes, threads=threads,
-        )  # fmt: skip
-    return TrainingData(learn, choose, preprocessing, fit, judged, same)
+        plain = InMemory(Images(torch.from_numpy(pixels[learn]), labels, weights_of), recipe.batch, recipe.seed)
+        return TrainingData(learn, choose, preprocessing, plain, judged, same)
+    fit = Augmented(
+        _whole(rows, task, learn, preprocessing), labels, weights_of, recipe=recipe, preprocessing=preprocessing,
+        num_classes=task.num_classes, threads=threads,
+    )  # fmt: skip
+    return TrainingData(learn, choose, preprocessing, fit, judged, same, () if len(rows) > 1 else (FROM_FILES,))
+
+
+def _whole(rows: Sequence[Any], task: Task, learn: Mask, preprocessing: Preprocessing) -> Wholes:
+    """Whole images of those to learn from: the prepared ones, or from their files, which are the same pixels."""
+    numbers = np.flatnonzero(learn).tolist()
+    if len(rows) > 1:
+        return [rows[1][i] for i in numbers]
+    return FileImages([task.files[i] for i in numbers], Reduction.for_training(preprocessing))
 
 
 def pixel_statistics(pixels: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -71,7 +71,7 @@ class Job:
         compute: makes a row of pixels.
         row_bytes: of one row, on average.
         image_bytes: of the pixels of one image, on average.
-        growth: bytes of a row for each pixel of a square of the resolution; 0 where that does not change them.
+        growth: bytes of a row for each pixel of a square of the resolution; 0 where they do not follow from it.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Job:
     compute: Callable[[NDArray[np.uint8]], Array]
     row_bytes: float
     image_bytes: float
-    growth: float
+    growth: int
 
 
 def pixels_job(preprocessing: Preprocessing) -> Job:

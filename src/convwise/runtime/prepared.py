@@ -34,25 +34,20 @@ def prepared_job(listing: Listing, reduction: Reduction) -> Job:
     """Want the whole images of a listing, their shorter side reduced."""
     key = key_of({"images": "prepared", "reduction": reduction.to_json(), "decoding": decoding.rule()})
     store = StoredImages(key, reduction.channels)
-    size, growth = estimate([listing.path(sample) for sample in listing.samples], reduction)
+    size = estimate_bytes([listing.path(sample) for sample in listing.samples], reduction)
     return Job(
         f"images at {reduction.side} px", reduction, store, lambda pixels: pixels, row_bytes=size, image_bytes=size,
-        growth=growth,
+        growth=0,
     )  # fmt: skip
 
 
-def estimate(paths: Sequence[Path], reduction: Reduction) -> tuple[float, float]:
-    """Bytes of a prepared image, and those for each pixel of a square of the reduction's side where none is smaller.
-
-    Both are means: exact for a few files, from evenly spread headers for many; 0 where no header can be read.
-    """
+def estimate_bytes(paths: Sequence[Path], reduction: Reduction) -> float:
+    """Bytes of a prepared image, the mean: exact for a few files, from evenly spread headers for many."""
     chosen = paths[:: max(1, len(paths) // HEADERS)]
     sizes = [size for path in chosen if (size := _header_size(path))]
     if not sizes:
-        return 0.0, 0.0
-    pixels = mean(math.prod(reduction.size(*size)) for size in sizes)
-    ratio = mean(max(size) / min(size) for size in sizes)
-    return pixels * reduction.channels, ratio * reduction.channels
+        return 0.0
+    return mean(math.prod(reduction.size(*size)) for size in sizes) * reduction.channels
 
 
 def _header_size(path: Path) -> tuple[int, int] | None:

@@ -20,8 +20,7 @@ def check_room(jobs: Sequence["Job"], n: int, threads: int) -> None:
         UsageError: they are more than the cache may take.
         MachineError: they are more than the disk or the memory can take.
     """
-    wanted = _rows(jobs, n)
-    missing = round(sum(max(0, n - len(job.rows)) * job.row_bytes for job in jobs))
+    wanted, missing = _rows(jobs, n), _missing(jobs, n)
     images = threads * round(3 * sum(job.image_bytes for job in jobs))  # Pillow's own, its bytes, the array
     held = [job for job in jobs if not job.rows.mapped]
     rows, limit, free = f"{names(jobs)} of {n} files", cache_limit(), free_disk()
@@ -40,9 +39,19 @@ def check_room(jobs: Sequence["Job"], n: int, threads: int) -> None:
         raise too_little_memory(f"reading {rows}", needed, f"take fewer images{_or_lower(held, n, room)}")
 
 
+def has_room(jobs: Sequence["Job"], n: int) -> bool:
+    """Whether rows of n files have room in the cache and on its disk."""
+    return _rows(jobs, n) <= cache_limit() and _missing(jobs, n) <= free_disk()
+
+
 def _rows(jobs: Sequence["Job"], n: int) -> int:
     """Bytes of the rows of n files, about."""
     return round(n * sum(job.row_bytes for job in jobs))
+
+
+def _missing(jobs: Sequence["Job"], n: int) -> int:
+    """Bytes of those that are not there yet."""
+    return round(sum(max(0, n - len(job.rows)) * job.row_bytes for job in jobs))
 
 
 def _or_lower(jobs: Sequence["Job"], n: int, room: int) -> str:
@@ -51,7 +60,7 @@ def _or_lower(jobs: Sequence["Job"], n: int, room: int) -> str:
     if not growth:
         return ""
     fixed = _rows([job for job in jobs if not job.growth], n)
-    side = math.isqrt(int(max(0, room - fixed) / (n * growth)))
+    side = math.isqrt(max(0, room - fixed) // (n * growth))
     return " or lower --resolution" + (f" to {side}" if side else "")
 
 
