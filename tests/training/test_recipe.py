@@ -221,8 +221,9 @@ def test_today_images_are_changed_by_their_size() -> None:
 
     assert of("resnet20") == of("resnet18", 64) == Augmentation(mirror=0.5, shift=0.125)
     assert of("resnet18") == of("resnet20", 65) == of("vgg16") == Augmentation(mirror=0.5, area=(0.08, 1.0))
-    assert of("lenet5") == Augmentation()
-    assert usual_augmentation("lenet5").mirror == 0.0
+    assert of("lenet5") == usual_augmentation("lenet5_1998")
+    assert of("lenet5").shift * 28 == pytest.approx(2)
+    assert of("lenet5").mirror == 0.0  # a mirrored character is another one
 
 
 def test_networks_without_norm_are_known() -> None:
@@ -243,4 +244,4 @@ def test_a_recipe_that_does_not_exist_is_refused() -> None:
 
 
 def test_todays_recipe_of_lenet_is_the_measured_one() -> None:
-    assert recipe_for("lenet5", "modern") == Recipe()
+    assert recipe_for("lenet5", "modern") == Recipe(augmentation=Augmentation(shift=2 / 28, rotation=10.0))

@@ -151,10 +151,11 @@ PAPERS = {
     ("efficientnet", ""): EFFICIENTNET,
 }  # fmt: skip
 
-# No mirror: it makes another character of many.
-CHARACTERS = Augmentation(shift=2 / 28, rotation=10.0, border="black")
-OURS = "our choice; the defaults were measured with LeNet-5 on held-out images, the rest was not"
-SMALL = Named(Recipe(), OURS, "")
+# No mirror, which makes another character of many. scikit-learn's digits at 28 px, lowest NLL on the held-out tenth of
+# 1408 images, seeds 0 to 2: 0.0028, 0.0056, 0.0004 with it, 0.028, 0.064, 0.058 without.
+CHARACTERS = Augmentation(shift=2 / 28, rotation=10.0)
+OURS = "our choice; LeNet-5's was measured on held-out images, the rest was not"
+SMALL = Named(Recipe(augmentation=CHARACTERS), OURS, "")
 NORMED = Named(
     Recipe(
         epochs=60, batch=64, lr=0.05, schedule="cosine", warm_up=0.05, decay_all=False, label_smoothing=0.1, clip=5.0
