@@ -77,7 +77,7 @@ def photo_rates(data: Path, repetitions: int) -> tuple[dict[str, list[Rate]], in
     found = prepared(data, preprocessing)
     listing = list_folder(data)
     paths = [listing.path(sample) for sample in found.samples]
-    files = FileImages(paths, Reduction.for_training(preprocessing, resize=False))
+    files = FileImages(listing, found.samples, Reduction.for_training(preprocessing, resize=False))
     loaders = {
         "all, files": ours(files, len(files), EVERYTHING, preprocessing),
         "crop, files": ours(files, len(files), CROP, preprocessing),

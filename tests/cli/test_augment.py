@@ -1,13 +1,14 @@
 """`convwise augment`: one picture, or one line that says why not."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from .harness import Convwise, write_folder
+from .harness import Convwise, picture, write_folder, write_photos
 
 
 def test_the_sheet_is_a_png_of_the_size_that_is_said(convwise: Convwise, photos: Path, tmp_path: Path) -> None:
@@ -36,6 +37,24 @@ def test_odd_images_are_shown_and_unreadable_ones_passed_over(convwise: Convwise
     assert "from 6 images" in convwise("augment", folder, "--out", "sheet.png").ends(0).out
 
 
+def test_a_manifest_is_shown(convwise: Convwise, tmp_path: Path) -> None:
+    lines = [f"pool/{path.name},stripes" for path in write_photos(tmp_path / "pool", 1, 3)]
+    (tmp_path / "photos.csv").write_text("\n".join(["path,label", *lines, "junk.jpg,disc"]))
+    (tmp_path / "junk.jpg").write_bytes(b"no image")
+    out = convwise("augment", "photos.csv", "--out", "sheet.png").ends(0).out
+    assert out.endswith(" pixels, from 3 images\n")
+
+
+def test_idx_files_of_small_grey_images_are_shown(
+    convwise: Convwise, make_idx: Callable[..., Path], tmp_path: Path
+) -> None:
+    levels = np.stack([picture(i % 2, i, 28).mean(axis=2).astype(np.uint8) for i in range(6)])
+    data = make_idx(tmp_path / "mnist", "train", levels[:4], [0, 1, 0, 1], ".gz")
+    make_idx(data, "t10k", levels[4:], [0, 1])
+    out = convwise("augment", data, "--out", "sheet.png").ends(0).out
+    assert out.endswith(" pixels, from 6 images\n")
+
+
 @pytest.mark.parametrize(
     ("options", "code", "text"),
     [
@@ -49,7 +68,10 @@ def test_odd_images_are_shown_and_unreadable_ones_passed_over(convwise: Convwise
         (
             ("nowhere", "--out", "sheet.png"),
             3,
-            "data folder 'nowhere' does not exist; give a folder with one sub-folder of images a class",
+            (
+                "data 'nowhere' does not exist; give a folder with one sub-folder of images a class, a folder of IDX "
+                "files, or a CSV manifest"
+            ),
         ),
     ],
 )

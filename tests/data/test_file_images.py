@@ -12,7 +12,8 @@ from convwise.data import decoding
 from convwise.data import files as files_module
 from convwise.data.files import FileImages
 from convwise.data.reduction import Reduction
-from convwise.data.samples import list_folder
+from convwise.data.samples import Listing, Sample, list_folder
+from convwise.data.sources import Files
 from convwise.errors import DataError
 
 WHOLE = Reduction(channels=3, side=256, resize=False)
@@ -33,7 +34,13 @@ def jpeg(image: Image.Image, **options: Any) -> bytes:
 
 def load(path: Path, data: bytes, reduction: Reduction = WHOLE) -> NDArray[np.uint8]:
     path.write_bytes(data)
-    return FileImages([path], reduction)[0]
+    return of(path, reduction)[0]
+
+
+def of(path: Path, reduction: Reduction = WHOLE) -> FileImages:
+    """One file."""
+    sample = Sample(path.name, "a")
+    return FileImages(Listing(path.parent, (sample,), Files(path.parent)), [sample], reduction)
 
 
 @pytest.mark.parametrize(
@@ -98,15 +105,15 @@ def test_reduced_and_grey_images_are_made_as_asked(tmp_path: Path) -> None:
 )
 def test_a_file_that_became_unreadable_is_an_error(tmp_path: Path, data: bytes, reason: str) -> None:
     path = tmp_path / "photo.jpg"
-    text = f"image {str(path)!r} cannot be read: {reason}; look at the folder with `convwise scan`"
+    text = f"image 'photo.jpg' cannot be read: {reason}; look at the data with `convwise scan`"
     with pytest.raises(DataError, match=f"^{re.escape(text)}$"):
         load(path, data)
 
 
 def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
-    images = FileImages([tmp_path / "gone.jpg"], WHOLE)
+    images = of(tmp_path / "gone.jpg")
     assert len(images) == 1
-    with pytest.raises(DataError, match=r"gone\.jpg' cannot be read: No such file or directory; look at"):
+    with pytest.raises(DataError, match=r"^image 'gone\.jpg' cannot be read: No such file or directory; look at"):
         images[0]
 
 
@@ -114,7 +121,7 @@ def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
 def test_real_photos_are_the_same_by_both_decoders(ants_bees: Path) -> None:
     listing, quick = list_folder(ants_bees), 0
     for sample in listing.samples:
-        data = decoding.read(listing.path(sample))
+        data = listing.read(sample)
         found = files_module._opencv(data, WHOLE)
         if found is not None:
             quick += 1

@@ -11,6 +11,8 @@ from PIL import Image
 
 from convwise.data.augmentation import Augmentation
 from convwise.data.preprocessing import Preprocessing
+from convwise.data.samples import Listing, Sample
+from convwise.data.sources import Files
 from convwise.errors import DataError
 from convwise.fitting.task import Task
 from convwise.fitting.training_data import FROM_FILES, TrainingData, training_data
@@ -26,11 +28,16 @@ def task(**changes: Any) -> Task:
     train = np.arange(10) < 8
     held_out = train & (np.arange(10) >= 6)
     found = Task(
-        files=tuple(Path(f"{i}.png") for i in range(10)), sha256=tuple(f"{i:064x}" for i in range(10)),
+        listing=listing(Path()), samples=listing(Path()).samples,
         labels=np.arange(10) % 3, num_classes=3, train=train, held_out=held_out, val=np.zeros(10, bool),
         folds=np.zeros(10, np.int64), compare=held_out, balance=False,
     )  # fmt: skip
     return replace(found, **changes)
+
+
+def listing(folder: Path) -> Listing:
+    samples = tuple(Sample(f"{i}.png", "a", sha256=f"{i:064x}") for i in range(10))
+    return Listing(folder, samples, Files(folder))
 
 
 def rows() -> list[Any]:
@@ -75,7 +82,7 @@ def test_images_without_room_come_from_their_files_with_the_same_pixels(tmp_path
     evaluated, whole = rows()
     for i, image in enumerate(whole):
         Image.fromarray(image).save(tmp_path / f"{i}.png")
-    given = task(files=tuple(tmp_path / f"{i}.png" for i in range(10)))
+    given = task(listing=listing(tmp_path))
     prepared = training_data([evaluated, whole], given, MOVED, COLOUR, threads=1)
     read = training_data([evaluated], given, MOVED, COLOUR, threads=2)
     assert prepared.notes == ()
@@ -88,13 +95,13 @@ def test_images_without_room_come_from_their_files_with_the_same_pixels(tmp_path
 def test_the_fingerprint_follows_from_files_labels_and_weights() -> None:
     same = make(MOVED).fingerprint
     assert make(MOVED, threads=3).fingerprint == same
-    files = ("f" * 64, *task().sha256[1:])
-    assert make(MOVED, task(sha256=files)).fingerprint != same
+    other = (replace(task().samples[0], sha256="f" * 64), *task().samples[1:])
+    assert make(MOVED, task(samples=other)).fingerprint != same
     assert make(MOVED, task(labels=np.roll(task().labels, 1))).fingerprint != same
     uneven = task(labels=np.array([0, 0, 0, 0, 1, 2, 0, 1, 2, 0]))
     assert make(MOVED, uneven).fingerprint != make(replace(MOVED, balance=True), uneven).fingerprint
-    measured = (*task().sha256[:8], "e" * 64, "f" * 64)  # nobody learns or chooses by these
-    assert make(MOVED, task(sha256=measured)).fingerprint == same
+    measured = (*task().samples[:8], *(replace(s, sha256="e" * 64) for s in task().samples[8:]))
+    assert make(MOVED, task(samples=measured)).fingerprint == same  # nobody learns or chooses by these
 
 
 def test_one_image_is_nothing_to_learn_from() -> None:

@@ -15,6 +15,8 @@ from PIL import Image
 
 from convwise import machine
 from convwise.data import decoding
+from convwise.data.idx import IdxImages
+from convwise.data.inputs import list_samples
 from convwise.data.preprocessing import Preprocessing
 from convwise.data.samples import list_folder
 from convwise.errors import DataError, MachineError, UsageError
@@ -117,6 +119,34 @@ def test_a_touched_file_is_read_and_not_computed(folder: Path, reads: Counter[st
     gather(list_folder(folder), [job()], threads=1)
     assert reads == {"img1.png": 1}
     assert calls == 10
+
+
+def test_images_of_an_idx_file_are_known_until_the_file_changes(
+    tmp_path: Path, make_idx: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = np.random.default_rng(0).integers(0, 256, (6, 12, 12), np.uint8)
+    make_idx(tmp_path, "train", levels, [0, 1, 2, 0, 1, 2], ".gz")
+    reads: Counter[str] = Counter()
+    real = IdxImages.read
+
+    def read(source: IdxImages, name: str) -> bytes:
+        reads[name] += 1
+        return real(source, name)
+
+    monkeypatch.setattr(IdxImages, "read", read)
+    first = gather(list_samples(tmp_path), [pixels_job(GREY)], threads=2)
+    assert np.array_equal(first.rows[0][..., 0], levels)
+    pgm = b"P5 12 12 255\n"
+    assert [s.sha256 for s in first.samples] == [hashlib.sha256(pgm + image.tobytes()).hexdigest() for image in levels]
+    assert set(reads.values()) == {1}
+    again = gather(list_samples(tmp_path), [pixels_job(GREY)], threads=2)
+    assert (again.files_read, sum(reads.values())) == (0, 6)
+    assert np.array_equal(again.rows[0], first.rows[0])
+    levels[4] = 255 - levels[4]
+    make_idx(tmp_path, "train", levels, [0, 1, 2, 0, 1, 2], ".gz")
+    changed = gather(list_samples(tmp_path), [pixels_job(GREY)], threads=2)
+    assert np.array_equal(changed.rows[0][..., 0], levels)
+    assert changed.files_read == 6  # the file is another
 
 
 def test_a_moved_file_keeps_its_row(folder: Path) -> None:

@@ -15,6 +15,7 @@ from convwise import machine
 from convwise.data import decoding
 from convwise.data.reduction import Reduction
 from convwise.data.samples import list_folder
+from convwise.data.sources import Files
 from convwise.errors import MachineError, UsageError
 from convwise.places import cache_dir
 from convwise.runtime import room
@@ -49,6 +50,7 @@ def test_files_are_read_and_decoded_once(folder: Path, monkeypatch: pytest.Monke
     assert go(folder).files_read == 10
     monkeypatch.setattr(decoding, "read", lambda *_: pytest.fail("read again"))
     assert go(folder).files_read == 0
+    assert prepared_job(list_folder(folder), SMALL).row_bytes == 32 * 24 * 3
 
 
 def test_a_copy_is_known_by_its_content(folder: Path) -> None:
@@ -84,18 +86,31 @@ def test_the_size_is_said_before_the_work_starts(folder: Path) -> None:
 
 def test_the_estimate_is_exact_where_the_sizes_are_alike(folder: Path) -> None:
     listing = list_folder(folder)
-    paths = [listing.path(s) for s in listing.samples]
-    assert estimate_bytes(paths, Reduction(channels=3, side=40)) == 54 * 40 * 3
-    assert estimate_bytes(paths, Reduction(channels=1, side=400)) == 64 * 48  # never enlarged
-    assert estimate_bytes(paths * 200, Reduction(channels=3, side=40)) == 54 * 40 * 3  # from some headers
+    assert estimate_bytes(listing, listing.samples, Reduction(channels=3, side=40)) == 54 * 40 * 3
+    assert estimate_bytes(listing, listing.samples, Reduction(channels=1, side=400)) == 64 * 48  # never enlarged
     assert sum(pixels.nbytes for pixels in go(folder, Reduction(channels=3, side=40)).rows[0]) == 54 * 40 * 3 * 10
 
 
+def test_of_many_files_some_are_read_for_the_estimate(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listing, reads = list_folder(folder), []
+    real = Files.read
+
+    def read(source: Files, name: str) -> bytes:
+        reads.append(name)
+        return real(source, name)
+
+    monkeypatch.setattr(Files, "read", read)
+    assert estimate_bytes(listing, listing.samples * 200, Reduction(channels=3, side=40)) == 54 * 40 * 3
+    assert len(reads) == 100
+
+
 def test_files_without_a_header_do_not_count_in_the_estimate(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(b"x")
-    Image.new("RGB", (10, 10)).save(tmp_path / "b.png")
-    assert estimate_bytes([tmp_path / "a.jpg"], SMALL) == 0
-    assert estimate_bytes([tmp_path / "a.jpg", tmp_path / "b.png"], SMALL) == 300
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "a.jpg").write_bytes(b"x")
+    Image.new("RGB", (10, 10)).save(tmp_path / "a" / "b.png")
+    listing = list_folder(tmp_path)
+    assert estimate_bytes(listing, listing.samples[:1], SMALL) == 0
+    assert estimate_bytes(listing, listing.samples, SMALL) == 300
 
 
 def test_images_larger_than_the_cache_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

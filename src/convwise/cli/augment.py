@@ -15,7 +15,7 @@ PHOTOS = 48  # are read: the first ones are shown, all give the principal colour
 
 
 def augment(
-    data: Annotated[Path, Argument(metavar="DATA", help="Folder of labelled images.")],
+    data: Annotated[Path, Argument(metavar="DATA", help="Folder or CSV manifest of labelled images.")],
     out: Annotated[Path, Option(metavar="FILE.png", help="Where the picture goes.")],
     seed: Annotated[int, Option(metavar="N", help="Of the photos and of what is drawn.")] = 0,
     size: Annotated[int, Option(metavar="PX", help="Side of each small picture.")] = 128,
@@ -45,16 +45,16 @@ def _photos(data: Path, seed: int) -> "list[NDArray[np.uint8]]":
     """Images in an order that the seed shuffles; those that cannot be read are passed over."""
     from ..data import decoding
     from ..data.augmentation.batches import Epoch
+    from ..data.inputs import list_samples
     from ..data.reduction import Reduction
-    from ..data.samples import list_folder
     from ..errors import DataError
 
-    listing = list_folder(data)
+    listing = list_samples(data)
     reduction = Reduction(channels=3, side=512)
     photos: list[NDArray[np.uint8]] = []
     for i in Epoch.shuffled(seed, 0, [len(listing.samples)]).order.tolist():
         try:
-            photos += decoding.decode(decoding.read(listing.path(listing.samples[i])), [reduction]).pixels
+            photos += decoding.decode(listing.read(listing.samples[i]), [reduction]).pixels
         except (OSError, decoding.UnreadableImageError):
             continue
         if len(photos) == PHOTOS:

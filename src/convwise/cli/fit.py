@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 def fit(
     data: Annotated[
-        Path, Argument(metavar="DATA", help="Folder with one sub-folder of images a class, or train/val/test of such.")
+        Path,
+        Argument(
+            metavar="DATA",
+            help="Folder with one sub-folder of images a class, or train/val/test of such; folder of IDX files; "
+            "CSV manifest (path,label[,split][,group]).",
+        ),
     ],
     out: Annotated[Path | None, Option(metavar="DIR", help="Folder of the run; the next runs/<n> by default.")] = None,
     network: Annotated[
@@ -62,9 +67,9 @@ def fit(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make and measure a classifier from a folder of images.
+    """Make and measure a classifier from labelled images.
 
-    A flat folder is split 80/20 by the hashes of its files. What is measured has chosen nothing.
+    Images without a split are split 80/20 by the hashes of its files. What is measured has chosen nothing.
     """
     from ..fitting import Options
     from ..fitting import fit as run_fit

@@ -28,14 +28,15 @@ FORMATS = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), ("JPEG", "MPO")),
     **dict.fromkeys((".tif", ".tiff"), ("TIFF",)),
     **dict.fromkeys((".heic", ".heif"), ("HEIF",)),
+    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), ("PPM",)),
     ".png": ("PNG",),
     ".webp": ("WEBP",),
     ".avif": ("AVIF",),
     ".bmp": ("BMP",),
     ".gif": ("GIF",),
 }
-# Pillow tries these in this order; the first four it has loaded anyway, and MPO comes with JPEG.
-READABLE = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
+# Pillow tries these in this order; the first five it has loaded anyway, and MPO comes with JPEG.
+READABLE = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF")
 NEEDS_HEIC = "HEIC needs an extra: pip install 'convwise[heic]'"
 ORIENTATION = 0x0112
 

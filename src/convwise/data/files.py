@@ -3,7 +3,6 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,6 +12,7 @@ from PIL import Image
 from ..errors import DataError
 from . import decoding
 from .reduction import Reduction
+from .samples import Listing, Sample
 
 Pixels = NDArray[np.uint8]
 
@@ -24,32 +24,34 @@ class FileImages:
     """The pixels of files by their number, for training straight from them.
 
     Attributes:
-        paths: of the files, which were decoded once before.
+        listing: where the files are.
+        samples: of these, which were decoded once before.
         reduction: what is made of each.
     """
 
-    paths: Sequence[Path]
+    listing: Listing
+    samples: Sequence[Sample]
     reduction: Reduction
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.samples)
 
-    def __getitem__(self, sample: int) -> Pixels:
+    def __getitem__(self, number: int) -> Pixels:
         """Read and decode one, uint8 (H, W, channels).
 
         Raises:
             DataError: it cannot be read, or decoded, any more.
         """
-        path = self.paths[sample]
+        sample = self.samples[number]
         try:
-            data = decoding.read(path)
+            data = self.listing.read(sample)
             quick = _opencv(data, self.reduction)
             return decoding.decode(data, [self.reduction]).pixels[0] if quick is None else quick
         except decoding.UnreadableImageError as error:
             reason = str(error)
         except OSError as error:
             reason = error.strerror or str(error)
-        raise DataError(f"image {str(path)!r} cannot be read: {reason}; look at the folder with `convwise scan`")
+        raise DataError(f"image {sample.path!r} cannot be read: {reason}; look at the data with `convwise scan`")
 
 
 def _opencv(data: bytes, reduction: Reduction) -> Pixels | None:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..classifier import Classifier, save
+from ..data.inputs import list_samples
 from ..data.provenance import ImageSet, Provenance
 from ..data.roles import Roles, assign, check_splits, folds, held_out
-from ..data.samples import Listing, list_folder
+from ..data.samples import Listing
 from ..errors import DataError, UsageError
 from ..metrics import Interval, summary, wilson
 from ..progress import Track, silent
@@ -38,10 +39,11 @@ def fit(
     data: str | os.PathLike[str], options: Options | None = None, *, out: str | os.PathLike[str] | None = None,
     resume: bool = False, overwrite: bool = False, command: str = "", track: Track = silent,
 ) -> Run:  # fmt: skip
-    """Make a classifier from a folder of labelled images, and measure it.
+    """Make a classifier from labelled images, and measure it.
 
     Args:
-        data: folder with one sub-folder a class, or train, val and test folders of such.
+        data: folder with one sub-folder a class, or train, val and test folders of such; folder of IDX files; or CSV
+            manifest.
         options: what is made and how.
         out: folder of the run; None takes the next `runs/<n>`. An interrupted run of the same options goes on.
         resume: return a run that is already finished there.
@@ -62,7 +64,7 @@ def fit(
     _check_outside(target or Path("runs"), root)
     if target is not None and (finished := check_free(target, root, options, resume=resume, overwrite=overwrite)):
         return finished
-    listing = list_folder(root)
+    listing = list_samples(root)
     command = command or f"convwise.fit({str(data)!r}, {options})"
     with open_draft(target, root, options, overwrite=overwrite, command=command) as draft:
         outcome, chosen = _work(listing, options, draft, track)
@@ -182,7 +184,7 @@ def _task(listing: Listing, roles: Roles, options: Options, *, scratch: bool) ->
                 )
     compare = val if val.any() else tenth if scratch else train
     return Task(
-        files=tuple(listing.path(s) for s in samples), sha256=tuple(s.sha256 for s in samples),
+        listing=listing, samples=samples,
         labels=np.array(roles.labels(samples), np.int64), num_classes=len(roles.classes), train=train, held_out=tenth,
         val=val, folds=fold_of, compare=compare, balance=options.balance,
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from .. import networks
 from ..cost import CostReport, Totals, analyze, sketch
 from ..data.preprocessing import Preprocessing
-from ..data.samples import Listing
+from ..data.samples import Listing, Sample
 from ..metrics import Interval
 from ..progress import Track
 from ..runtime.gather import Job
@@ -28,8 +27,8 @@ class Task:
     """What every candidate is fitted on; arrays are over the n usable samples.
 
     Attributes:
-        files: of the samples.
-        sha256: of each file, hexadecimal.
+        listing: where the samples are.
+        samples: with their hashes.
         labels: (n,).
         num_classes: K.
         train: which fit the weights.
@@ -40,8 +39,8 @@ class Task:
         balance: weigh all classes alike.
     """
 
-    files: tuple[Path, ...]
-    sha256: tuple[str, ...]
+    listing: Listing
+    samples: tuple[Sample, ...]
     labels: NDArray[np.int64]
     num_classes: int
     train: Mask

@@ -88,7 +88,7 @@ def _whole(rows: Sequence[Any], task: Task, learn: Mask, preprocessing: Preproce
     numbers = np.flatnonzero(learn).tolist()
     if len(rows) > 1:
         return [rows[1][i] for i in numbers]
-    return FileImages([task.files[i] for i in numbers], Reduction.for_training(preprocessing))
+    return FileImages(task.listing, [task.samples[i] for i in numbers], Reduction.for_training(preprocessing))
 
 
 def pixel_statistics(pixels: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -115,7 +115,7 @@ def _weights(task: Task, learn: Mask, recipe: Recipe) -> Floats:
 def _fingerprint(task: Task, masks: tuple[Mask, Mask], weights: Floats, preprocessing: Preprocessing) -> str:
     """Hash of the files of each mask with their labels and weights, and of the rules that make pixels of them."""
     shares = [
-        [[task.sha256[i], int(task.labels[i]), float(weights[i])] for i in np.flatnonzero(mask).tolist()]
+        [[task.samples[i].sha256, int(task.labels[i]), float(weights[i])] for i in np.flatnonzero(mask).tolist()]
         for mask in masks
     ]
     return key_of({"images": shares, "preprocessing": preprocessing.to_json(), "decoding": decoding.rule()})

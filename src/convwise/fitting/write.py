@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__, report
-from ..data.decoding import UnreadableImageError, read, thumbnail
+from ..data.decoding import UnreadableImageError, thumbnail
 from ..data.text import write_csv
 from ..runtime.session import cpu_name
 from .options import Options
@@ -178,7 +178,7 @@ def next_steps(out: Path, data: Path) -> tuple[report.NextStep, ...]:
     return (
         report.NextStep("Classify new photos", f"convwise predict {run} PHOTO ..."),
         report.NextStep("Measure it again, or on other images", f"convwise evaluate {run} {folder}"),
-        report.NextStep("See what is wrong in the folder", f"convwise scan {folder}"),
+        report.NextStep("See what is wrong with the images", f"convwise scan {folder}"),
     )
 
 
@@ -201,7 +201,7 @@ def _mistakes(outcome: Outcome) -> tuple[report.Mistake, ...]:
     for i in worst:
         sample = outcome.measured[i]
         try:
-            picture = thumbnail(read(outcome.listing.path(sample)), THUMBNAIL)
+            picture = thumbnail(outcome.listing.read(sample), THUMBNAIL)
         except (OSError, UnreadableImageError):  # the file went away since it was read: the row stays, without picture
             picture = None
         p = outcome.probs[i]

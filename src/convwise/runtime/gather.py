@@ -1,4 +1,4 @@
-"""One pass over a folder's files: read, hash, decode and compute whatever is not known yet, in threads.
+"""One pass over the images of a listing: read, hash, decode and compute whatever is not known yet, in threads.
 
 A file is read once and decoded once for everything that is wanted of it. Nothing is scanned first: bad files come out
 of this pass, each with its reason.
@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from ..data import decoding
 from ..data.preprocessing import Preprocessing
 from ..data.samples import Listing, Sample
+from ..data.sources import Stamp
 from ..data.threads import map_in_order
 from ..errors import DataError, MachineError, MissingExtraError
 from ..machine import in_bytes
 from ..progress import Track, silent
 from .cache import key_of, make_room
-from .index import FileIndex, Stamp, Verdict, stamp
+from .index import FileIndex, Verdict
 from .room import check_room, names
 from .rows import FLUSH_SECONDS, Rows
 from .session import FrozenNetwork
@@ -201,7 +202,7 @@ def gather(listing: Listing, jobs: Sequence[Job], *, threads: int, track: Track 
 
 def _known(listing: Listing, jobs: Sequence[Job], index: FileIndex) -> tuple[dict[str, Verdict], list[Sample]]:
     """Split the samples into those of which everything is known and those to look at."""
-    marks = {s.path: stamp(listing.path(s)) for s in listing.samples}
+    marks = {s.path: listing.stamp(s) for s in listing.samples}
     files = index.lookup(listing.path(s) for s in listing.samples)
     hashes = {}
     for s in listing.samples:
@@ -258,10 +259,9 @@ def _save(jobs: Sequence[Job], index: FileIndex, unsaved: Sequence[tuple[Path, S
 
 
 def _look(listing: Listing, sample: Sample, jobs: Sequence[Job]) -> _Look:
-    path = listing.path(sample)
-    mark = stamp(path)
+    mark = listing.stamp(sample)
     try:
-        data = decoding.read(path)
+        data = listing.read(sample)
     except OSError as error:
         return _Look(mark, Verdict("", problem=f"cannot be read: {error.strerror or error}"))
     digest = hashlib.sha256(data)

@@ -81,6 +81,12 @@ class StoredImages:
     def __len__(self) -> int:
         return len(self._place) + len(self._waiting)
 
+    @property
+    def bytes_per_image(self) -> float:
+        """Of those on disk, the mean."""
+        pixels = sum(place.height * place.width for place in self._place.values())
+        return pixels * self.channels / max(1, len(self._place))
+
     def add(self, content: bytes, pixels: Pixels) -> None:
         """Keep an image; it is on disk after the next flush, which comes by itself.
 
