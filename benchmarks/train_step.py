@@ -73,8 +73,8 @@ def main() -> None:
 
 def choose(name: str, images: Images, threads: int) -> tuple[Setting, dict[str, float]]:
     """What the trial before a training finds."""
-    recipe = Recipe(batch=len(images.labels))
-    found = try_out(lambda: networks.create(name), recipe, PREPROCESSING, InMemory(images, recipe.batch, 0), threads)
+    recipe, usual = Recipe(batch=len(images.labels)), Setting(threads)
+    found = try_out(lambda: networks.create(name), recipe, PREPROCESSING, InMemory(images, recipe.batch, 0), usual)
     return Setting(threads, found.precision, found.channels_last), found.images_per_second
 
 

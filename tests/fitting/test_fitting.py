@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torch import nn
 
@@ -312,13 +313,23 @@ def test_a_training_that_needs_too_much_memory_is_not_begun(
 def test_a_training_that_fits_in_pieces_says_so(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = Recipe(batch=32)
     needed = ScratchCandidate("resnet20", Options(network=("resnet20",), recipe=recipe)).memory(recipe, 32, 30, 3)
-    monkeypatch.setattr(machine, "machine_memory", lambda: needed.total - 1)
+    monkeypatch.setattr(machine, "machine_memory", lambda: needed.on("cpu") - 1)
     text = r"or accumulate = 2 in the recipe \(16 of its 32 images at once\) would fit$"
     with pytest.raises(MachineError, match=text):
         fit(photos, Options(network=("resnet20",), recipe=recipe), out=tmp_path / "a")
     ScratchCandidate("resnet20", Options(network=("resnet20",), recipe=replace(recipe, accumulate=2))).check_memory(
         30, 3
     )
+
+
+def test_a_gpu_that_is_not_there_is_said_before_a_file_is_read(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(fitting, "gather", lambda *_, **__: pytest.fail("a file is read"))
+    with pytest.raises(UsageError, match=r"^device 'cuda': torch sees no GPU here; take 'cpu', or install a torch"):
+        fit(photos, Options(network=LENET, device="cuda"), out=tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_network_of_which_nothing_fits_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

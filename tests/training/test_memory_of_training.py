@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
 from convwise import machine, networks
@@ -30,7 +31,8 @@ def test_the_memory_of_lenet_by_hand() -> None:
     # 16x10x10, pooled 16x5x5; 120 and 84 behind their ReLUs. Indices of pooling: 8 bytes.
     kept = 4 * (784 + 4704 + 1176 + 1600 + 400 + 120 + 84) + 8 * (1176 + 400)
     assert counted.activations == 10 * (kept + 2 * 4 * 4704)
-    assert counted.total == counted.images + counted.weights + counted.copies + counted.activations
+    on_gpu = counted.weights + counted.copies + counted.activations
+    assert (counted.on("cuda"), counted.on("cpu")) == (on_gpu, counted.images + on_gpu)
 
 
 def test_no_batch_has_more_images_than_there_are() -> None:
@@ -84,13 +86,28 @@ def test_a_training_that_does_not_fit_says_which_would(
     monkeypatch.setattr(machine, "machine_memory", lambda: int(limit * 1e9))
     text = f"training a network at 100 px needs about 17.0 GB of memory, and there are {limit:.1f} GB; {instead}"
     with pytest.raises(MachineError, match=f"^{re.escape(text)}$"):
-        check_memory(quadratic, Recipe(batch=32), 100, smaller, "a network")
+        check_memory(quadratic, Recipe(batch=32), 100, smaller, what="a network", device="cpu")
 
 
 @pytest.mark.parametrize("limit", [17 * 10**9, None])
 def test_a_training_that_fits_is_let_through(limit: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "machine_memory", lambda: limit)
-    check_memory(quadratic, Recipe(batch=32), 100, (), "a network")
+    check_memory(quadratic, Recipe(batch=32), 100, (), what="a network", device="cpu")
+
+
+def test_on_a_gpu_its_memory_is_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def count(recipe: Recipe, resolution: int) -> Memory:
+        return quadratic(recipe, resolution)._replace(images=10**12)
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (17 * 10**9, 80 * 10**9))
+    check_memory(count, Recipe(batch=32), 100, (), what="a network", device="cuda")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (10**10, 80 * 10**9))
+    text = (
+        "training a network at 100 px on the GPU needs about 17.0 GB of memory, and there are 10.0 GB; "
+        "--resolution 50 or accumulate = 2 in the recipe (16 of its 32 images at once) would fit"
+    )
+    with pytest.raises(MachineError, match=f"^{re.escape(text)}$"):
+        check_memory(count, Recipe(batch=32), 100, (50,), what="a network", device="cuda")
 
 
 MEASURE = """

@@ -20,7 +20,7 @@ def dtypes(net: nn.Sequential) -> list[tuple[torch.dtype, torch.dtype]]:
         seen.append((inputs[0].dtype, output.dtype))
 
     handles = [module.register_forward_hook(look) for module in net]
-    with products_in("bfloat16"):
+    with products_in("bfloat16", "cpu"):
         net(torch.rand(2, 3, 8, 8))
     for handle in handles:
         handle.remove()
@@ -41,7 +41,7 @@ def test_a_depthwise_convolution_computes_with_all_bits() -> None:
     x = torch.rand(2, 8, 8, 8)
     exact = net[1](x)
     spare_depthwise(net)
-    with products_in("bfloat16"):
+    with products_in("bfloat16", "cpu"):
         got = net[1](x)
     assert torch.equal(got, exact.bfloat16())
     assert torch.equal(net[1](x), exact)  # outside, nothing changes
@@ -50,7 +50,7 @@ def test_a_depthwise_convolution_computes_with_all_bits() -> None:
 def test_an_error_leaves_bfloat16_on() -> None:
     net = network()
     spare_depthwise(net)
-    with products_in("bfloat16"):
+    with products_in("bfloat16", "cpu"):
         with pytest.raises(RuntimeError):
             net[1](torch.rand(2, 5, 8, 8))
         assert torch.is_autocast_enabled("cpu")

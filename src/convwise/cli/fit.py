@@ -57,6 +57,7 @@ def fit(
     split_seed: Annotated[int, Option(metavar="N", help="Of the split of a flat folder.")] = 0,
     balance: Annotated[bool, Option("--balance", help="Weigh all classes alike.")] = False,
     threads: Annotated[int | None, Option(metavar="N", help="One a processor by default.")] = None,
+    device: Annotated[str, Option(metavar="NAME", help="Of training from scratch: auto, cpu or cuda.")] = "auto",
     max_macs: Annotated[float | None, Option(metavar="N", help="Budget: multiply-accumulates, such as 300e6.")] = None,
     max_ms: Annotated[float | None, Option(metavar="MS", help="Budget: median milliseconds an image, here.")] = None,
     max_mb: Annotated[float | None, Option(metavar="MB", help="Budget: megabytes of weights.")] = None,
@@ -79,7 +80,7 @@ def fit(
         network=tuple(network or DEFAULT_NETWORKS), transfer=transfer, weights=weights, offline=offline,
         resolution=resolution, recipe=read_recipe(recipe), augment=augment, epochs=epochs,
         time_limit=time_limit, seed=seed, split_seed=split_seed, balance=balance, threads=threads,
-        max_macs=max_macs, max_ms=max_ms, max_mb=max_mb,
+        device=device, max_macs=max_macs, max_ms=max_ms, max_mb=max_mb,
     )  # fmt: skip
     run = run_fit(
         data, options, out=out, resume=resume, overwrite=overwrite, command=command_line(), track=progress(quiet)

@@ -15,6 +15,7 @@ from ..training.recipe import UNCHANGED, Recipe, shorter
 from ..training.recipes import recipe_for, usual_augmentation
 
 TRANSFERS = ("head", "none")
+DEVICES = ("auto", "cpu", "cuda")
 DEFAULT_NETWORKS = ("efficientnet_lite0",)
 
 
@@ -38,6 +39,7 @@ class Options:
         split_seed: salt of the split by hash.
         balance: weigh all classes alike in training.
         threads: of everything; None takes one a processor.
+        device: of training from scratch: "cpu", "cuda", or "auto", a GPU where torch sees one.
         max_macs: budget, multiply-accumulates of one image.
         max_ms: budget, median milliseconds of one image, measured here on one thread.
         max_mb: budget, megabytes (10^6 bytes) of learnable numbers.
@@ -56,6 +58,7 @@ class Options:
     split_seed: int = 0
     balance: bool = False
     threads: int | None = None
+    device: str = "auto"
     max_macs: float | None = None
     max_ms: float | None = None
     max_mb: float | None = None
@@ -73,6 +76,8 @@ class Options:
             raise UsageError(f"network must be one or more different names, got {', '.join(self.network) or 'none'}")
         if self.transfer is not None and self.transfer not in TRANSFERS:
             raise one_of("transfer", self.transfer, TRANSFERS)
+        if self.device not in DEVICES:
+            raise one_of("device", self.device, DEVICES)
         for name in ("resolution", "epochs", "time_limit", "threads", "max_macs", "max_ms", "max_mb"):
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
@@ -107,8 +112,8 @@ class Options:
         if self.offline and all(self.transfer_of(name) == "none" for name in self.network):
             raise UsageError("offline has no effect: no candidate needs published weights; leave it out")
         if not any(self.transfer_of(name) == "none" for name in self.network):
-            for option in ("recipe", "augment", "epochs", "time_limit"):
-                if getattr(self, option) is not None:
+            for option in ("recipe", "augment", "epochs", "time_limit", "device"):
+                if getattr(self, option) not in (None, "auto"):
                     raise UsageError(
                         f"{option.replace('_', '-')} has no effect: no candidate is trained from scratch; "
                         "leave it out, or add transfer 'none'"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..training.loop import Trained
     from ..training.memory import Memory
     from ..training.plan import Plan
+    from ..training.state import Setting
     from .training_data import TrainingData
 
 T = TypeVar("T")
@@ -65,7 +66,7 @@ class ScratchCandidate:
         return sketched_cost(self.network, num_classes, self.arguments, self.preprocessing).totals
 
     def check_memory(self, images: int, num_classes: int) -> None:
-        """Refuse a training that this machine has no memory for.
+        """Refuse a training that this machine, or its GPU, has no memory for.
 
         Args:
             images: of the data.
@@ -73,14 +74,18 @@ class ScratchCandidate:
 
         Raises:
             MachineError: it has not.
-            UsageError: batches that batch norm cannot train on.
+            UsageError: batches that batch norm cannot train on; or "cuda", and torch sees no GPU.
         """
+        from ..training.device import choose_device
         from ..training.memory import check_memory
 
         def count(recipe: Recipe, resolution: int) -> "Memory":
             return self.memory(recipe, resolution, images, num_classes)
 
-        check_memory(count, self.recipe, self.preprocessing.resolution, self._smaller(), self.network)
+        check_memory(
+            count, self.recipe, self.preprocessing.resolution, self._smaller(), what=self.network,
+            device=choose_device(self.options.device),
+        )  # fmt: skip
 
     def memory(self, recipe: Recipe, resolution: int, images: int, num_classes: int) -> "Memory":
         """What a training takes."""
@@ -123,11 +128,13 @@ class ScratchCandidate:
     def _train(self, data: "TrainingData", num_classes: int, draft: Draft, *, threads: int, track: Track) -> "Trained":
         """Begin to train, or go on."""
         from ..training.checkpoint import Checkpoints, identity
+        from ..training.device import choose_device
         from ..training.loop import train
         from ..training.state import Setting
 
-        plan = self._plan(data, num_classes, threads, draft)
-        setting = Setting(threads, plan.trial.precision, plan.trial.channels_last)
+        usual = Setting(threads, device=choose_device(self.options.device))
+        plan = self._plan(data, num_classes, usual, draft)
+        setting = usual._replace(precision=plan.trial.precision, channels_last=plan.trial.channels_last)
         same = identity(self.recipe, setting, data.fingerprint)
         return train(
             lambda: self._build(num_classes, self.arguments), self.recipe, setting, data.preprocessing, fit=data.fit,
@@ -170,7 +177,7 @@ class ScratchCandidate:
         network.load_state_dict({name: state[name] for name in network.state_dict()})
         return network.eval()
 
-    def _plan(self, data: "TrainingData", num_classes: int, threads: int, draft: Draft) -> "Plan":
+    def _plan(self, data: "TrainingData", num_classes: int, usual: "Setting", draft: Draft) -> "Plan":
         """What a training will take; measured once a run."""
         from ..training.plan import make_plan
 
@@ -178,7 +185,7 @@ class ScratchCandidate:
         memory = self.memory(self.recipe, self.preprocessing.resolution, len(data.learn), num_classes)
         plan = make_plan(
             lambda: self._build(num_classes, self.arguments), self.recipe, data.preprocessing, data.fit,
-            memory_bytes=memory.total, threads=threads, known=plans.get(self.network),
+            memory_bytes=memory.on(usual.device), usual=usual, known=plans.get(self.network),
         )  # fmt: skip
         if self.network not in plans:
             draft.note("training", plans | {self.network: plan.to_json()})

@@ -26,6 +26,10 @@ class Batch(NamedTuple):
     labels: Tensor
     weights: Tensor
 
+    def to(self, device: str) -> "Batch":
+        """Move it there."""
+        return Batch(*(tensor.to(device) for tensor in self))
+
 
 class Batches(Protocol):
     """Training images in batches."""

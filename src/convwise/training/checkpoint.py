@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError, MachineError
 from ..runtime.cache import write_aside
+from .device import device_name
 from .recipe import Recipe
 from .state import Epoch, Setting, State
 
@@ -34,7 +35,8 @@ def identity(recipe: Recipe, setting: Setting, data: str) -> Identity:
         data: hash of what the weights learn from and the epochs are chosen by.
     """
     version = torch.__version__
-    return {"recipe": recipe.to_json(), "torch": version, **setting._asdict(), "images": data}
+    device = device_name(setting.device)
+    return {"recipe": recipe.to_json(), "torch": version, **setting._asdict(), "device": device, "images": data}
 
 
 class Checkpoints:
@@ -61,6 +63,8 @@ class Checkpoints:
         }  # fmt: skip
         tensors = {name: tensor.detach().contiguous() for name, tensor in _tensors(state).items()}
         tensors["generator"] = torch.get_rng_state()
+        if state.setting.device == "cuda":
+            tensors["cuda_generator"] = torch.cuda.get_rng_state()
         blob = safetensors.torch.save(tensors, {"record": json.dumps(record)})
         try:
             digest = hashlib.sha256(blob).hexdigest()
@@ -163,8 +167,10 @@ def _restore(state: State, tensors: dict[str, Tensor], record: Mapping[str, Any]
     state.waited, state.stopped = record["waited"], record["stopped"]
     state.started = time.monotonic() - record["seconds"]
     torch.set_rng_state(tensors["generator"])
+    if state.setting.device == "cuda":
+        torch.cuda.set_rng_state(tensors["cuda_generator"])
 
 
 def _as(like: Tensor, tensor: Tensor) -> Tensor:
     """The tensor with its numbers in the same order of memory as `like`: arithmetic may differ in the last bit else."""
-    return torch.empty_like(like).copy_(tensor) if like.shape == tensor.shape else tensor.clone()
+    return torch.empty_like(like).copy_(tensor) if like.shape == tensor.shape else tensor.to(like.device, copy=True)

@@ -16,6 +16,7 @@ from ..errors import DataError, UsageError
 from ..progress import Track
 from .batches import Batch, Batches, Images, epoch_seed
 from .checkpoint import Checkpoints
+from .device import on_device, reproducible
 from .optimizers import average
 from .precision import products_in
 from .recipe import Recipe, rate
@@ -88,7 +89,7 @@ def train(
         network = state.judged
         network.load_state_dict(state.best)
         probs = predict(network, choose, normalise, recipe.piece).numpy()
-    return Trained(network.eval(), probs, tuple(state.history), state.best_epoch, state.stopped, notes)
+    return Trained(network.cpu().eval(), probs, tuple(state.history), state.best_epoch, state.stopped, notes)
 
 
 def epochs(
@@ -112,7 +113,7 @@ def train_epoch(
     A loss that is not a number ends it before that step, so that the weights stay those of the step before.
     """
     network, optimizer = state.network.train(), state.optimizer
-    for batch in state.timed(batches):
+    for batch in state.timed(on_device(batches, state.setting.device)):
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr * rate(recipe, state.step, steps)
         optimizer.zero_grad()
@@ -138,14 +139,14 @@ def pieces(batch: Batch, recipe: Recipe) -> Iterator[Batch]:
 
 def backward(state: State, recipe: Recipe, piece: Batch, whole: int, normalise: Normalise) -> float:
     """Add to the gradients what a piece gives of the mean loss over a batch of `whole` images; returns that part."""
-    with products_in(state.setting.precision):
-        loss = loss_of(state.network, recipe, piece._replace(pixels=normalise(piece.pixels)))
+    with products_in(state.setting.precision, state.setting.device):
+        loss = loss_of(state.forward, recipe, piece._replace(pixels=normalise(piece.pixels)))
     loss = loss * (len(piece.labels) / whole)
     loss.backward()
     return loss.item()
 
 
-def loss_of(network: nn.Module, recipe: Recipe, batch: Batch) -> Tensor:
+def loss_of(network: Callable[[Tensor], Tensor], recipe: Recipe, batch: Batch) -> Tensor:
     """Mean loss over a batch of normalised pixels (B, C, H, W), that of auxiliary heads included."""
 
     def mean_loss(logits: Tensor) -> Tensor:
@@ -159,7 +160,7 @@ def loss_of(network: nn.Module, recipe: Recipe, batch: Batch) -> Tensor:
     return mean_loss(logits) + sum(recipe.aux_weight * mean_loss(other) for other in others)
 
 
-def all_logits(network: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
+def all_logits(network: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, ...]:
     """Those of the network, then those of its auxiliary heads, where it has some."""
     if not getattr(network, "aux", None):
         return (network(x),)
@@ -199,17 +200,17 @@ def score(network: nn.Module, images: Images, normalise: Normalise, size: int) -
 def predict(network: nn.Module, images: Images, normalise: Normalise, size: int) -> Tensor:
     """Probabilities (n, K) in evaluation mode, `size` images at once; in float32, as the classifier will give them."""
     network.eval()
-    return torch.cat([network(normalise(pixels)).softmax(dim=1) for pixels in images.pixels.split(size)])
+    return torch.cat([network(normalise(pixels)).softmax(dim=1).cpu() for pixels in images.pixels.split(size)])
 
 
 def normaliser(preprocessing: Preprocessing, setting: Setting) -> Normalise:
     """What turns pixels into the input of a network."""
-    mean, std = torch.tensor(preprocessing.mean), torch.tensor(preprocessing.std)
+    mean, std = (torch.tensor(levels, device=setting.device) for levels in (preprocessing.mean, preprocessing.std))
     order = torch.channels_last if setting.channels_last else torch.contiguous_format
 
     def normalise(pixels: Tensor) -> Tensor:
         """(B, H, W, C) in levels of 0..255 -> (B, C, H, W)."""
-        return ((pixels.float() - mean) / std).permute(0, 3, 1, 2).contiguous(memory_format=order)
+        return ((pixels.to(mean.device).float() - mean) / std).permute(0, 3, 1, 2).contiguous(memory_format=order)
 
     return normalise
 
@@ -234,7 +235,7 @@ def torch_as_it_was(setting: Setting) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(setting.threads)
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(range(setting.device == "cuda")), reproducible(setting.device):
             yield
     finally:
         torch.set_num_threads(before)

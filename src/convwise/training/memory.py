@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from ..machine import has_memory, too_little_memory
+from ..machine import too_little_memory
+from .device import device_memory
 from .loop import check_batch
 from .recipe import Recipe
 from .saved import bytes_per_image
@@ -30,10 +31,9 @@ class Memory(NamedTuple):
     copies: int
     activations: int
 
-    @property
-    def total(self) -> int:
-        """All of it."""
-        return sum(self)
+    def on(self, device: str) -> int:
+        """Bytes on the device that trains, "cpu" or "cuda"; the images of a GPU stay in the machine's memory."""
+        return sum(self) - (self.images if device == "cuda" else 0)
 
 
 Count = Callable[[Recipe, int], Memory]  # of a recipe, at a resolution
@@ -65,8 +65,10 @@ def training_memory(
     return Memory(pixels, weights, copies, bytes_per_image(network, input_shape) * min(images, recipe.piece))
 
 
-def check_memory(count: Count, recipe: Recipe, resolution: int, smaller: Iterable[int], what: str) -> None:
-    """Refuse a training that does not fit into the machine, and say which would.
+def check_memory(
+    count: Count, recipe: Recipe, resolution: int, smaller: Iterable[int], *, what: str, device: str
+) -> None:  # fmt: skip
+    """Refuse a training that does not fit into the machine, or into its GPU, and say which would.
 
     Args:
         count: the memory.
@@ -74,23 +76,29 @@ def check_memory(count: Count, recipe: Recipe, resolution: int, smaller: Iterabl
         resolution: side of the input, pixels.
         smaller: resolutions that can be had, falling.
         what: is trained, for people.
+        device: "cpu" or "cuda".
 
     Raises:
         MachineError: it does not fit.
     """
-    needed = count(recipe, resolution).total
-    if has_memory(needed):
+    limit = device_memory(device)
+
+    def fits(recipe: Recipe, resolution: int) -> bool:
+        return limit is None or count(recipe, resolution).on(device) <= limit
+
+    if limit is None or fits(recipe, resolution):
         return
     would = []
-    if (side := next((side for side in smaller if has_memory(count(recipe, side).total)), None)) is not None:
+    if (side := next((side for side in smaller if fits(recipe, side)), None)) is not None:
         would.append(f"--resolution {side}")
-    lighter = (r for r in _in_more_pieces(recipe) if has_memory(count(r, resolution).total))
-    if (fitting := next(lighter, None)) is not None:
+    if (fitting := next((r for r in _in_more_pieces(recipe) if fits(r, resolution)), None)) is not None:
         would.append(
             f"accumulate = {fitting.accumulate} in the recipe ({fitting.piece} of its {fitting.batch} images at once)"
         )
     instead = f"{' or '.join(would)} would fit" if would else "take another network"
-    raise too_little_memory(f"training {what} at {resolution} px", needed, instead)
+    where = " on the GPU" if device == "cuda" else ""
+    training = f"training {what} at {resolution} px{where}"
+    raise too_little_memory(training, count(recipe, resolution).on(device), instead, limit)
 
 
 def _in_more_pieces(recipe: Recipe) -> Iterator[Recipe]:

@@ -10,6 +10,7 @@ from ..data.preprocessing import Preprocessing
 from ..machine import in_bytes
 from .batches import Batches
 from .recipe import Recipe
+from .state import Setting
 from .trial import Trial, try_out
 
 
@@ -19,7 +20,7 @@ class Plan:
 
     Attributes:
         recipe: how it is trained.
-        memory_bytes: estimated, the program left out.
+        memory_bytes: of the device, estimated; the program left out.
         trial: what a few steps have shown.
     """
 
@@ -43,7 +44,7 @@ class Plan:
 
 def make_plan(
     build: Callable[[], nn.Module], recipe: Recipe, preprocessing: Preprocessing, fit: Batches, *, memory_bytes: int,
-    threads: int, known: dict[str, Any] | None,
+    usual: Setting, known: dict[str, Any] | None,
 ) -> Plan:  # fmt: skip
     """Try a few steps; what is `known` of an interrupted training is not found out again.
 
@@ -52,4 +53,4 @@ def make_plan(
     """
     if known is not None:
         return Plan(recipe, known["memory_bytes"], Trial(**{name: known[name] for name in Trial._fields}))
-    return Plan(recipe, memory_bytes, try_out(build, recipe, preprocessing, fit, threads))
+    return Plan(recipe, memory_bytes, try_out(build, recipe, preprocessing, fit, usual))

@@ -1,4 +1,4 @@
-"""bfloat16 where it pays: in products, but not in weights, statistics and depthwise convolutions."""
+"""bfloat16 where it pays: in products, but not in weights and statistics, nor in depthwise convolutions on a CPU."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 
 @contextmanager
-def products_in(precision: str) -> Iterator[None]:
+def products_in(precision: str, device: str) -> Iterator[None]:
     """Run a forward pass in "float32" or "bfloat16"; once a pass, since inside torch keeps copies of weights."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+    with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
         yield
 
 

@@ -3,13 +3,14 @@
 import copy
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from .device import Recorded
 from .optimizers import make_optimizer
 from .precision import spare_depthwise
 from .recipe import Recipe
@@ -24,11 +25,13 @@ class Setting(NamedTuple):
         threads: of torch.
         precision: "float32", or "bfloat16" for the products, as `precision.py` has it.
         channels_last: order of the activations in memory.
+        device: "cpu" or "cuda".
     """
 
     threads: int
     precision: str = "float32"
     channels_last: bool = True
+    device: str = "cpu"
 
 
 class Epoch(NamedTuple):
@@ -69,6 +72,7 @@ class State:
         loss, images, waited: sums over the epoch under way; waited in seconds.
         stopped: why training ends before its time; empty otherwise.
         started: `time.monotonic()` of the start, moved on by interruptions.
+        forward: the network as it is trained, on a GPU a recording of it.
     """
 
     network: nn.Module
@@ -83,16 +87,25 @@ class State:
     waited: float = 0.0
     stopped: str = ""
     started: float = field(default_factory=time.monotonic)
+    forward: Callable[[Tensor], Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Train the network as it is, unless `begin` says otherwise."""
+        self.forward = self.network
 
     @classmethod
     def begin(cls, network: nn.Module, recipe: Recipe, setting: Setting) -> "State":
         """Begin with the weights that `network` has."""
+        network.to(setting.device)
         if setting.channels_last:
             network.to(memory_format=torch.channels_last)
-        if setting.precision == "bfloat16":
+        if setting.precision == "bfloat16" and setting.device == "cpu":
             spare_depthwise(network)
         ema = copy.deepcopy(network).requires_grad_(False) if recipe.ema is not None else None
-        return cls(network, make_optimizer(network, recipe), ema, setting)
+        state = cls(network, make_optimizer(network, recipe), ema, setting)
+        if setting.device == "cuda" and recipe.accumulate == 1 and not getattr(network, "aux", None):
+            state.forward = Recorded(network, recipe.batch)
+        return state
 
     @property
     def epoch(self) -> int:

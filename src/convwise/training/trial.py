@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import nn
 
 from ..cost import analyze, sketch
@@ -19,7 +20,10 @@ WORTHWHILE = 1e9  # multiply-accumulates a step; below, little is to be gained a
 
 
 class Took(NamedTuple):
-    """Seconds of a step; the processor's choose the setting, since the clock also counts what others do meanwhile."""
+    """Seconds of a step; the processor's choose the setting, since the clock also counts what others do meanwhile.
+
+    Of a GPU both are the clock's.
+    """
 
     wall: float
     cpu: float
@@ -41,17 +45,18 @@ class Trial(NamedTuple):
 
 
 def try_out(
-    build: Callable[[], nn.Module], recipe: Recipe, preprocessing: Preprocessing, fit: Batches, threads: int
+    build: Callable[[], nn.Module], recipe: Recipe, preprocessing: Preprocessing, fit: Batches, usual: Setting
 ) -> Trial:  # fmt: skip
     """Take a few steps in every setting that the recipe leaves open; the shortest of each counts.
 
-    A training of small steps tries the usual setting alone, so that it always comes out alike.
+    A training of small steps tries the usual setting alone, so that it always comes out alike. On a CPU the
+    settings take turns, so that what others do meets all of them; on a GPU one comes after the other, for its memory.
 
     Raises:
         UsageError: batches that batch norm cannot train on.
     """
     settings = [
-        Setting(threads, precision, channels_last)
+        usual._replace(precision=precision, channels_last=channels_last)
         for precision in (("float32", "bfloat16") if recipe.precision == "auto" else (recipe.precision,))
         for channels_last in ((True, False) if recipe.channels_last is None else (recipe.channels_last,))
     ]
@@ -62,9 +67,11 @@ def try_out(
     if macs < WORTHWHILE:
         settings = settings[:1]
     with torch_as_it_was(settings[0]):
-        states = {setting: State.begin(build(), recipe, setting) for setting in settings}
-        check_batch(states[settings[0]].network, recipe)
-        took = _shortest(states, recipe, batch, preprocessing)
+        took: dict[Setting, Took] = {}
+        for group in [settings] if usual.device == "cpu" else [[setting] for setting in settings]:
+            states = {setting: State.begin(build(), recipe, setting) for setting in group}
+            check_batch(states[group[0]].network, recipe)
+            took |= _shortest(states, recipe, batch, preprocessing)
     best = min(took, key=lambda setting: took[setting].cpu)
     chosen = best if took[best].cpu * MARGIN < took[settings[0]].cpu else settings[0]
     images = len(batch.labels)
@@ -92,6 +99,9 @@ def _step(state: State, recipe: Recipe, batch: Batch, preprocessing: Preprocessi
     for _ in train_epoch(state, recipe, [batch], 1, normaliser(preprocessing, state.setting)):
         pass
     state.step, state.stopped = 0, ""
+    if state.setting.device == "cuda":
+        torch.cuda.synchronize()
+        return Took(time.perf_counter() - wall, time.perf_counter() - wall)
     return Took(time.perf_counter() - wall, time.process_time() - cpu)
 
 
