@@ -23,7 +23,8 @@ from convwise.errors import DataError, MachineError, UsageError
 from convwise.places import cache_dir
 from convwise.runtime import cache as cache_module
 from convwise.runtime import room
-from convwise.runtime.gather import Gathered, Job, T, gather, pixels_job
+from convwise.runtime.gather import Gathered, T, gather
+from convwise.runtime.jobs import Job, pixels_job
 from convwise.runtime.rows import Rows
 
 SMALL = Preprocessing(resolution=8)

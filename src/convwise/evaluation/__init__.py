@@ -11,7 +11,8 @@ from ..data.samples import Listing, Sample, natural_key
 from ..errors import DataError, one_of
 from ..metrics import Paired, Summary, compare, summary
 from ..progress import Track, silent
-from ..runtime.gather import features_job, gather
+from ..runtime.gather import gather
+from ..runtime.jobs import features_job
 
 SPLITS = ("train", "val", "test", "all")
 

@@ -19,7 +19,8 @@ from ..data.samples import Listing
 from ..errors import DataError, UsageError
 from ..metrics import Interval, summary, wilson
 from ..progress import Track, silent
-from ..runtime.gather import Job, gather
+from ..runtime.gather import gather
+from ..runtime.jobs import Job
 from ..runtime.latency import Latency, measure_latency
 from ..runtime.room import has_room
 from .candidates import make_candidates, within_time

@@ -15,7 +15,7 @@ from ..machine import has_memory, too_little_memory
 from ..metrics import softmax, wilson
 from ..progress import Track
 from ..runtime.body import Body, find_body, prepare_body
-from ..runtime.gather import Job, features_job
+from ..runtime.jobs import Job, features_job
 from ..runtime.session import TOLERANCE, FrozenNetwork
 from ..transfer.design import Design
 from ..transfer.head import choose_l2, fit_head

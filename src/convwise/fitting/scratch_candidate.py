@@ -15,7 +15,7 @@ from ..data.samples import Listing
 from ..errors import UsageError
 from ..metrics import softmax
 from ..progress import Track
-from ..runtime.gather import Job, pixels_job
+from ..runtime.jobs import Job, pixels_job
 from ..runtime.prepared import prepared_job
 from ..runtime.session import FrozenNetwork
 from ..training.recipe import UNCHANGED, Recipe

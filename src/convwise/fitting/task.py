@@ -13,7 +13,7 @@ from ..data.preprocessing import Preprocessing
 from ..data.samples import Listing, Sample
 from ..metrics import Interval
 from ..progress import Track
-from ..runtime.gather import Job
+from ..runtime.jobs import Job
 from ..runtime.session import FrozenNetwork
 from ..weights import Used
 from .draft import Draft

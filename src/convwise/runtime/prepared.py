@@ -12,8 +12,9 @@ from ..data.reduction import Reduction
 from ..data.samples import Listing, Sample
 from ..progress import Track, silent
 from .cache import key_of
-from .gather import Gathered, Job, gather
+from .gather import Gathered, gather
 from .images import StoredImages
+from .jobs import Job
 
 HEADERS = 100  # files that are read to say beforehand how much disk all will take
 

@@ -2,18 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ..errors import MachineError, UsageError
 from ..machine import has_memory, in_bytes, machine_memory, too_little_memory
 from ..places import cache_dir
 from .cache import cache_limit, free_disk
-
-if TYPE_CHECKING:
-    from .gather import Job
+from .jobs import Job
 
 
-def check_room(jobs: Sequence["Job"], n: int, threads: int) -> None:
+def check_room(jobs: Sequence[Job], n: int, threads: int) -> None:
     """Refuse rows of n files that have no room.
 
     Raises:
@@ -39,22 +36,22 @@ def check_room(jobs: Sequence["Job"], n: int, threads: int) -> None:
         raise too_little_memory(f"reading {rows}", needed, f"take fewer images{_or_lower(held, n, room)}")
 
 
-def has_room(jobs: Sequence["Job"], n: int) -> bool:
+def has_room(jobs: Sequence[Job], n: int) -> bool:
     """Whether rows of n files have room in the cache and on its disk."""
     return _rows(jobs, n) <= cache_limit() and _missing(jobs, n) <= free_disk()
 
 
-def _rows(jobs: Sequence["Job"], n: int) -> int:
+def _rows(jobs: Sequence[Job], n: int) -> int:
     """Bytes of the rows of n files, about."""
     return round(n * sum(job.row_bytes for job in jobs))
 
 
-def _missing(jobs: Sequence["Job"], n: int) -> int:
+def _missing(jobs: Sequence[Job], n: int) -> int:
     """Bytes of those that are not there yet."""
     return round(sum(max(0, n - len(job.rows)) * job.row_bytes for job in jobs))
 
 
-def _or_lower(jobs: Sequence["Job"], n: int, room: int) -> str:
+def _or_lower(jobs: Sequence[Job], n: int, room: int) -> str:
     """What else can be done where pixels are kept: take a resolution whose rows have room."""
     growth = sum(job.growth for job in jobs)
     if not growth:
@@ -64,6 +61,6 @@ def _or_lower(jobs: Sequence["Job"], n: int, room: int) -> str:
     return " or lower --resolution" + (f" to {side}" if side else "")
 
 
-def names(jobs: Sequence["Job"]) -> str:
+def names(jobs: Sequence[Job]) -> str:
     """What is computed, for people."""
     return " and ".join(job.name for job in jobs)
