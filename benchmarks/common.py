@@ -25,7 +25,8 @@ HERE = Path(__file__).parent
 CONVWISE = [str(Path(sys.executable).with_name("convwise"))]
 DATA_VARIABLE = "CONVWISE_TEST_DATA"
 ARCHIVES = {"ants_bees": "ants_bees.tar", "cifar10": "cifar10.tar.gz"}
-PACKAGES = ("convwise", "torch", "torchvision", "timm", "fvcore", "onnxruntime", "numpy", "pillow")
+PACKAGES = ("convwise", "torch", "torchvision", "timm", "fvcore", "onnxruntime", "numpy", "pillow",
+            "opencv-python-headless", "albumentations")  # fmt: skip
 # A user's shell has none of these: no byte code would be kept, and the BLAS would be tuned for another processor.
 UNUSUAL = ("PYTHONDONTWRITEBYTECODE", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
@@ -139,7 +140,7 @@ def skip(claim: str, reason: str) -> NoReturn:
 
 def report(
     claim: str, rows: Sequence[Row], *, ours: dict[str, Any], peer: dict[str, Any] | None, ratio: dict[str, float],
-    n: int, repetitions: dict[str, int], threads: int | None = None,
+    n: int, repetitions: dict[str, int], threads: int | None = None, device: str | None = None,
 ) -> None:  # fmt: skip
     """Print the measured claim: numbers, what they were measured on, and how to measure them again.
 
@@ -152,6 +153,7 @@ def report(
         n: images.
         repetitions: runs behind each median.
         threads: of convwise and of the peer; None: one a processor.
+        device: what did the work; None: the processor.
     """
     record = {
         "claim": claim,
@@ -162,7 +164,7 @@ def report(
         "repetitions": repetitions,
         "rows": [vars(row) for row in rows],
         "versions": {"python": platform.python_version(), **_versions()},
-        "device": cpu_name(),
+        "device": device or cpu_name(),
         "cpus": usable_cpus(),
         "threads": threads or usable_cpus(),
         "omp_wait_policy": child_environment()["OMP_WAIT_POLICY"],

@@ -29,7 +29,7 @@ from convwise.data import decoding
 from convwise.data.samples import list_folder
 from convwise.data.threads import map_in_order, usable_cpus
 from convwise.runtime.body import prepare_body
-from convwise.runtime.gather import Job, features_job
+from convwise.runtime.jobs import Job, features_job
 from peers.frozen_loop import lite0
 
 CLAIM = "features"

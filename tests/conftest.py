@@ -6,6 +6,8 @@ os.environ.setdefault(
     "OMP_WAIT_POLICY", "PASSIVE"
 )  # before torch: idle threads sleep, so that tests can share a machine
 
+import gzip
+import struct
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -81,6 +83,22 @@ def write_photos(folder: Path, per_class: int = 10, classes: Sequence[str] = ("b
                 pixels = pattern(rng, COLOURS.get(name, colours[k % len(colours)]))
                 Image.fromarray(pixels).save(where / f"img{i}{suffixes[i % len(suffixes)]}", quality=92)
     return folder
+
+
+def write_idx(folder: Path, begin: str, levels: NDArray[np.uint8], labels: Sequence[int], ending: str = "") -> Path:
+    """Write (n, H, W) levels and n labels as a pair of IDX files called `<begin>-...`, for ".gz" packed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    images = struct.pack(">BBBBIII", 0, 0, 8, 3, *levels.shape) + levels.tobytes()
+    numbers = struct.pack(">BBBBI", 0, 0, 8, 1, len(labels)) + bytes(labels)
+    for name, data in (("images-idx3-ubyte", images), ("labels-idx1-ubyte", numbers)):
+        (folder / f"{begin}-{name}{ending}").write_bytes(gzip.compress(data) if ending == ".gz" else data)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_idx() -> Callable[..., Path]:
+    """`write_idx`, for tests that need files of their own."""
+    return write_idx
 
 
 @pytest.fixture(scope="session")

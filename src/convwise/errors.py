@@ -3,6 +3,7 @@
 ConvwiseError            every error that a user can cause; the command line prints it in one line, without traceback
 + UsageError             exit 2: an option, a value, an output folder that is already used
 + DataError              exit 3: data, weights, a classifier or a checkpoint that is absent or unusable
+  + CheckpointError      exit 3: of an interrupted training; it stays where it is
 + BudgetError            exit 4: no candidate fits what was asked
 + GateError              exit 4: an artefact that does not pass its gate
 + MissingExtraError      exit 5: an optional dependency is not installed
@@ -31,6 +32,10 @@ class DataError(ConvwiseError):
     """Data, weights, a classifier or a checkpoint that is absent or unusable."""
 
     exit_code = 3
+
+
+class CheckpointError(DataError):
+    """A checkpoint of an interrupted training that cannot be used; it stays where it is."""
 
 
 class BudgetError(ConvwiseError):

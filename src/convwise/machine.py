@@ -26,15 +26,17 @@ def has_memory(needed: int) -> bool:
     return limit is None or needed <= limit
 
 
-def too_little_memory(what: str, needed: int, instead: str) -> MachineError:
+def too_little_memory(what: str, needed: int, instead: str, limit: int | None = None) -> MachineError:
     """Build the error for work that is not begun, since memory would give out.
 
     Args:
         what: would be done.
         needed: bytes.
         instead: what the user can do.
+        limit: bytes that there are; None: those of the machine.
     """
-    text = f"{what} needs about {in_bytes(needed)} of memory, and there are {in_bytes(machine_memory() or 0)}"
+    there = in_bytes(machine_memory() or 0 if limit is None else limit)
+    text = f"{what} needs about {in_bytes(needed)} of memory, and there are {there}"
     return MachineError(f"{text}; {instead}")
 
 

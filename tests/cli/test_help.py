@@ -9,15 +9,16 @@ from .harness import Convwise
 COMMANDS = {
     "demo": ["--out", "--quiet"],
     "scan": ["--csv", "--threads", "--json", "--quiet"],
-    "fit": ["--out", "--network", "--transfer", "--weights", "--offline", "--resolution", "--epochs",
-            "--time-limit", "--seed", "--split-seed", "--balance", "--threads", "--max-macs", "--max-ms", "--max-mb",
-            "--resume", "--overwrite", "--json", "--quiet"],
+    "fit": ["--out", "--network", "--transfer", "--weights", "--offline", "--resolution", "--recipe", "--augment",
+            "--epochs", "--time-limit", "--seed", "--split-seed", "--balance", "--threads", "--device", "--max-macs",
+            "--max-ms", "--max-mb", "--resume", "--overwrite", "--json", "--quiet"],
     "evaluate": ["--with", "--split", "--threads", "--json", "--quiet"],
     "predict": ["--csv", "--threads", "--json", "--quiet"],
     "networks": ["--json"],
     "cost": ["--by", "--resolution", "--channels", "--num-classes", "--argument", "--measure", "--advise", "--picture",
              "--overwrite", "--threads", "--json"],
     "conv": ["--input", "--filters", "--kernel", "--stride", "--padding", "--bottleneck", "--bias", "--json"],
+    "augment": ["--out", "--seed", "--size"],
     "cache": ["--clear", "--json"],
 }  # fmt: skip
 

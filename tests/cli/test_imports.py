@@ -26,6 +26,7 @@ PREDICT = {"numpy", "PIL", "onnxruntime"}
         ("networks", set()),
         ("networks --json", {"numpy", "PIL"}),
         ("conv --input 28x28x192 --filters 32 --kernel 5", set()),
+        ("augment PHOTOS --out sheet.png", {"numpy", "PIL", "cv2"}),
         ("predict RUN PHOTO", PREDICT),
         ("scan PHOTOS", {"numpy", "PIL", "onnxruntime", "sqlite3"}),
         ("evaluate RUN PHOTOS", PREDICT | {"sqlite3"}),

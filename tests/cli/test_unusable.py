@@ -13,10 +13,10 @@ TOO_LONG = "x" * 300
 
 
 def test_data_that_are_not_there_are_an_error(convwise: Convwise, tmp_path: Path) -> None:
-    where = "give a folder with one sub-folder of images a class"
-    assert convwise.fit("absent", "out").ends(3).message == f"data folder 'absent' does not exist; {where}"
+    where = "give a folder with one sub-folder of images a class, a folder of IDX files, or a CSV manifest"
+    assert convwise.fit("absent", "out").ends(3).message == f"data 'absent' does not exist; {where}"
     (tmp_path / "file").write_text("a file")
-    assert convwise.fit("file", "out").ends(3).message == f"data folder 'file' is a file, not a folder; {where}"
+    assert convwise.fit("file", "out").ends(3).message == f"data 'file' is a file, not a folder; {where}"
     assert not list(tmp_path.glob("out*"))
 
 
@@ -43,9 +43,7 @@ def test_a_folder_without_images_says_what_it_found(convwise: Convwise, tmp_path
 def test_one_class_is_not_enough(convwise: Convwise, tmp_path: Path) -> None:
     data = write_folder(tmp_path / "data", ["alone"], count=4)
     found = convwise.fit(data, "out").ends(3)
-    assert found.message == (
-        "only one class has usable training images: 'alone'; a classifier needs two or more class folders"
-    )
+    assert found.message == ("only one class has usable training images: 'alone'; a classifier needs two or more")
 
 
 def test_only_broken_images_are_an_error_that_shows_the_first(convwise: Convwise, tmp_path: Path) -> None:

@@ -307,7 +307,14 @@ def test_text_is_no_image() -> None:
         decode(b"hello world", [])
 
 
-@pytest.mark.parametrize("kind", ["PPM", "ICO", "TGA", "PCX", "EPS", "PDF"])
+def test_plain_levels_behind_a_short_header_are_an_image() -> None:
+    found = decode(b"P5 3 2 255\n" + bytes((0, 50, 100, 150, 200, 255)), [as_is(2, channels=1)])
+    assert found.header == ("PPM", 3, 2, False)
+    with pytest.raises(UnreadableImageError, match=r"^cut short \(truncated\)$"):
+        decode(b"P5 3 2 255\n" + bytes(5), [])
+
+
+@pytest.mark.parametrize("kind", ["ICO", "TGA", "PCX", "EPS", "PDF"])
 def test_formats_beyond_the_list_are_not_opened(kind: str) -> None:
     with pytest.raises(UnreadableImageError, match=r"^not an image that can be read"):
         decode(encoded(Image.new("RGB", (16, 16)), kind), [])

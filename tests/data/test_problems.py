@@ -43,6 +43,10 @@ def test_extreme_is_more_than_four_to_one(width: int, height: int, extreme: bool
     assert found == ([Problem("extreme aspect", "a/1.jpg", f"{width} x {height} pixels")] if extreme else [])
 
 
+def test_sizes_that_are_what_they_are_are_no_problem() -> None:
+    assert find_problems([facts("a#1", kind="PPM", width=28, height=28), facts("a#2", width=500)], sizes=False) == []
+
+
 def test_copies_are_named_with_the_first() -> None:
     files = [facts(f"a/{i}.jpg", sha256="x") for i in range(3)]
     assert find_problems(files) == [

@@ -90,6 +90,28 @@ def test_a_group_stands_on_one_side() -> None:
     assert {s.split for s in out} == {"train", "test"}
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_groups_with_a_photo_in_common_stand_on_one_side(seed: int) -> None:
+    """0 shares a photo with 1, and 1 another with 2; a third photo has a copy without a group."""
+    samples = [replace(s, group=str(i // 8)) for i, s in enumerate(flat({"a": 80, "b": 80}))]
+    samples[8] = replace(samples[8], sha256=samples[0].sha256)
+    samples[16] = replace(samples[16], sha256=samples[9].sha256)
+    samples[159] = replace(samples[159], group=None, sha256=samples[1].sha256)
+    out = split_flat(samples, seed)
+    assert len({s.split for i, s in enumerate(out) if s.group in ("0", "1", "2") or i == 159}) == 1
+    assert not side(out, "train") & side(out, "test")
+    order = random.Random(seed).sample(samples, len(samples))
+    assert {s.path: s.split for s in split_flat(order, seed)} == {s.path: s.split for s in out}
+    numbers = folds(samples, 5, seed)
+    assert len({f for i, (s, f) in enumerate(zip(samples, numbers, strict=True)) if s.group in tuple("012")}) == 1
+
+
+def test_the_side_of_a_group_is_the_hash_of_its_name() -> None:
+    samples = [replace(s, group=str(i // 8)) for i, s in enumerate(flat({"a": 800}))]
+    for s in split_flat(samples, 3):
+        assert (s.split == "test") == (position(f"group:{s.group}", "split-3") < 0.2)
+
+
 def test_the_order_of_the_samples_does_not_matter() -> None:
     samples = flat({"a": 30, "b": 1, "c": 2})
     shuffled = random.Random(0).sample(samples, len(samples))
@@ -154,7 +176,7 @@ def test_a_train_folder_alone_is_split_like_a_flat_one() -> None:
 
 @pytest.mark.parametrize(("splits", "names"), [(["val"], "val"), (["test"], "test"), (["val", "test"], "test, val")])
 def test_without_train_there_is_nothing_to_learn_from(splits: list[str], names: str) -> None:
-    text = f"no usable image in a `train` folder, only in {names}; `train` is what the classifier learns from"
+    text = f"no usable image in split `train`, only in {names}; `train` is what the classifier learns from"
     with pytest.raises(DataError, match=f"^{re.escape(text)}$"):
         assign(in_splits({split: {"a": 1, "b": 1} for split in splits}), 0)
 
@@ -167,7 +189,7 @@ def test_a_class_that_train_lacks_is_an_error(split: str) -> None:
     )
     text = (
         f"`{split}` has 4 class(es) that `train` lacks: 'x1', 'x2', 'x3'; "
-        f"add images of them to `train`, or take the folder(s) out of `{split}`"
+        f"add images of them to `train`, or take the class(es) out of `{split}`"
     )
     with pytest.raises(DataError, match=f"^{re.escape(text)}$"):
         assign(samples, 0)
@@ -175,7 +197,7 @@ def test_a_class_that_train_lacks_is_an_error(split: str) -> None:
 
 @pytest.mark.parametrize("samples", [flat({"only": 9}), in_splits({"train": {"only": 3}, "test": {"only": 3}})])
 def test_one_class_is_no_classification(samples: list[Sample]) -> None:
-    text = "only one class has usable training images: 'only'; a classifier needs two or more class folders"
+    text = "only one class has usable training images: 'only'; a classifier needs two or more"
     with pytest.raises(DataError, match=f"^{re.escape(text)}$"):
         assign(samples, 0)
 
@@ -187,6 +209,16 @@ def test_one_image_a_class_leaves_nothing_to_measure() -> None:
     )
     with pytest.raises(DataError, match=f"^{re.escape(text)}$"):
         assign(flat({"a": 1, "b": 1}), 0)
+
+
+def test_one_group_a_class_leaves_nothing_to_measure() -> None:
+    samples = [replace(s, group=s.label) for s in flat({"a": 5, "b": 5})]
+    text = (
+        "nothing is left to measure: every one of the 10 usable images is needed to train; "
+        "add groups, two a class at least"
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(text)}$"):
+        assign(samples, 0)
 
 
 def test_classes_are_in_natural_order_and_labels_are_their_places() -> None:

@@ -8,6 +8,8 @@ import pytest
 from convwise.data.samples import Listing, list_folder, natural_key
 from convwise.errors import DataError
 
+WHAT_TO_GIVE = "give a folder with one sub-folder of images a class, a folder of IDX files, or a CSV manifest"
+
 
 def touch(root: Path, *paths: str) -> Path:
     """Make empty files; nothing is opened by a listing, so bytes do not matter."""
@@ -162,14 +164,14 @@ def test_a_folder_with_the_name_of_an_image_is_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
-    text = f"data folder {str(tmp_path / 'no')!r} does not exist; give a folder with one sub-folder of images a class"
+    text = f"data {str(tmp_path / 'no')!r} does not exist; {WHAT_TO_GIVE}"
     with pytest.raises(DataError, match=f"^{re.escape(text)}$"):
         list_folder(tmp_path / "no")
 
 
 def test_a_file_in_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
     file = touch(tmp_path, "a.zip") / "a.zip"
-    text = f"data folder {str(file)!r} is a file, not a folder; give a folder with one sub-folder of images a class"
+    text = f"data {str(file)!r} is a file, not a folder; {WHAT_TO_GIVE}"
     with pytest.raises(DataError, match=f"^{re.escape(text)}$"):
         list_folder(file)
 

@@ -126,7 +126,7 @@ def test_a_split_that_is_not_there_is_an_error(
     make_photos: Callable[..., Path],
 ) -> None:  # fmt: skip
     folder = photos if layout == "photos" else make_photos(tmp_path / "new", 2, splits=("train", "val"))
-    text = f"data folder {str(folder)!r} has no usable image in split {split!r}, only in {there}"
+    text = f"data {str(folder)!r} has no usable image in split {split!r}, only in {there}"
     with pytest.raises(DataError, match=f"^{re.escape(text)}$"):
         measure(classifier, folder, split)
 
@@ -136,7 +136,7 @@ def test_a_class_that_the_classifier_does_not_know_is_an_error(
 ) -> None:
     folder = make_photos(tmp_path / "new", 1, ("red", "c10", "c9", "c8", "c7"), seed=9)
     text = (
-        f"data folder {str(folder)!r} has 4 class(es) that the classifier does not know: 'c7', 'c8', 'c9'; "
+        f"data {str(folder)!r} has 4 class(es) that the classifier does not know: 'c7', 'c8', 'c9'; "
         "it knows 'blue', 'green', 'red'"
     )
     with pytest.raises(DataError, match=f"^{re.escape(text)}$"):

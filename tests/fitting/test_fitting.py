@@ -2,33 +2,39 @@
 
 import csv
 import json
-import math
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torch import nn
 
-from convwise import fitting, machine, networks
-from convwise.cost import sketch
+from convwise import fitting, machine
+from convwise.data.augmentation import Augmentation
 from convwise.data.preprocessing import Preprocessing
 from convwise.data.samples import list_folder
 from convwise.errors import BudgetError, DataError, MachineError, UsageError
 from convwise.evaluation import evaluate
 from convwise.fitting import Options, Run, fit
-from convwise.fitting.scratch_candidate import ScratchCandidate, _told, pixel_statistics
+from convwise.fitting.scratch_candidate import ScratchCandidate, _told
+from convwise.fitting.training_data import FROM_FILES, pixel_statistics
 from convwise.runtime import gather as gather_module
 from convwise.runtime.session import FrozenNetwork
-from convwise.training.loop import Epoch, Recipe, Trained
-from convwise.training.saved import bytes_per_image
+from convwise.training import plan
+from convwise.training.checkpoint import Checkpoints
+from convwise.training.loop import Trained
+from convwise.training.recipe import Recipe
+from convwise.training.state import Epoch
+from convwise.training.trial import Trial
 
+T = TypeVar("T")
 MakePhotos = Callable[..., Path]
 LENET = ("lenet5",)
 
@@ -299,18 +305,31 @@ def test_a_training_that_needs_too_much_memory_is_not_begun(
     with pytest.raises(MachineError, match=f"^training resnet20 at {resolution} px needs about ") as caught:
         fit(photos, options, out="a")
     assert not [path for path in in_tmp_path.iterdir() if path.name.startswith("a")]
-    found = re.search(r" of memory, and there are 2\.0 GB; --resolution (\d+) would fit$", str(caught.value))
+    found = re.search(r" of memory, and there are 2\.0 GB; --resolution (\d+) .*would fit$", str(caught.value))
     assert found
     ScratchCandidate("resnet20", replace(options, resolution=int(found[1]))).check_memory(30, 3)
 
 
-def test_the_memory_of_a_training_is_that_of_its_parts() -> None:
-    candidate = ScratchCandidate("lenet5", Options(network=LENET, epochs=1))
-    with sketch():
-        network = networks.create("lenet5", 2)
-    step, weights = bytes_per_image(network, (1, 28, 28)), sum(4 * p.numel() for p in network.parameters())
-    assert candidate._memory(28, 10, 2) == 2 * 10 * 784 + 4 * weights + 10 * step
-    assert candidate._memory(28, 100, 2) == 2 * 100 * 784 + 4 * weights + 32 * step  # a batch has 32 images
+def test_a_training_that_fits_in_pieces_says_so(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe(batch=32)
+    needed = ScratchCandidate("resnet20", Options(network=("resnet20",), recipe=recipe)).memory(recipe, 32, 30, 3)
+    monkeypatch.setattr(machine, "machine_memory", lambda: needed.on("cpu") - 1)
+    text = r"or accumulate = 2 in the recipe \(16 of its 32 images at once\) would fit$"
+    with pytest.raises(MachineError, match=text):
+        fit(photos, Options(network=("resnet20",), recipe=recipe), out=tmp_path / "a")
+    ScratchCandidate("resnet20", Options(network=("resnet20",), recipe=replace(recipe, accumulate=2))).check_memory(
+        30, 3
+    )
+
+
+def test_a_gpu_that_is_not_there_is_said_before_a_file_is_read(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(fitting, "gather", lambda *_, **__: pytest.fail("a file is read"))
+    with pytest.raises(UsageError, match=r"^device 'cuda': torch sees no GPU here; take 'cpu', or install a torch"):
+        fit(photos, Options(network=LENET, device="cuda"), out=tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_network_of_which_nothing_fits_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,13 +349,20 @@ def test_a_training_that_ends_early_says_how_many_epochs_were_run(in_tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("epochs", "last", "texts"),
-    [(3, 0.1, ()), (3, math.nan, ()), (9, math.nan, ("training stopped after 3 of 9 epochs: the loss is no number",))],
-)
-def test_the_reason_of_an_early_end_is_told(epochs: int, last: float, texts: tuple[str, ...]) -> None:
-    history = tuple(Epoch(i, nll, 1.0, 0.5, 1.0) for i, nll in ((1, 0.5), (2, 0.4), (3, last)))
-    trained = Trained(nn.Identity(), np.empty(0, np.float32), history)
-    assert _told(trained, Recipe(epochs=epochs)) == texts
+    ("stopped", "texts"),
+    [
+        ("", ()),
+        ("the NLL has not fallen for 2 epochs",
+         ("training stopped after 3 of 9 epochs: the NLL has not fallen for 2 epochs",)),
+        ("training diverged in epoch 3: the loss is nan",
+         (("training diverged in epoch 3: the loss is nan; the weights of epoch 1 are kept, "
+           "a lower lr would go further"),)),
+    ],
+)  # fmt: skip
+def test_the_reason_of_an_early_end_is_told(stopped: str, texts: tuple[str, ...]) -> None:
+    history = tuple(Epoch(i, 0.5, 1.0, 0.5, 0.1, 1.0, 0.0, 1.0) for i in (1, 2, 3))
+    trained = Trained(nn.Identity(), np.empty(0, np.float32), history, best_epoch=1, stopped=stopped, notes=())
+    assert _told(trained, 9) == texts
 
 
 def test_balance_reaches_the_weights(in_tmp_path: Path, make_photos: MakePhotos) -> None:
@@ -455,3 +481,105 @@ def test_a_frozen_network_that_the_machine_cannot_run_is_refused_before_its_weig
     with pytest.raises(MachineError, match=r"^efficientnet_lite0 at 20000 px needs about .* lower --resolution$"):
         fit(photos, Options(resolution=20_000), out="a")
     assert not (in_tmp_path / "a").exists()
+
+
+@pytest.mark.usefixtures("shared_cache")
+def test_auxiliary_heads_are_trained_with_and_not_kept(in_tmp_path: Path, photos: Path) -> None:
+    del in_tmp_path
+    recipe = Recipe(epochs=1, batch=8, aux_weight=0.5, precision="float32")
+    options = Options(network=("googlenet_bn",), transfer="none", resolution=32, recipe=recipe, threads=2)
+    run = fit(photos, options, out="run")
+    assert run.record["training"]["googlenet_bn"]["recipe"]["aux_weight"] == 0.5
+    network = run.classifier.to_torch()
+    assert not any("aux" in name for name in network.state_dict())
+    assert run.classifier.params == sum(p.numel() for p in network.parameters())
+
+
+def test_a_recipe_of_ones_own_is_followed_and_recorded(in_tmp_path: Path, photos: Path) -> None:
+    del in_tmp_path
+    recipe = Recipe(epochs=7, batch=4, patience=1, seed=3, balance=True)
+    run = fit(photos, Options(network=LENET, recipe=recipe, epochs=4, threads=1), out="run")
+    kept = run.record["training"]["lenet5"]
+    assert replace(recipe, epochs=4).difference(kept["recipe"]) == ""
+    assert kept["memory_bytes"] > 0
+    assert kept["images_per_second"]
+    history = table(run, "history.csv")
+    assert 1 <= len(history) <= 4
+    assert float(history[0]["images_per_second"]) > 0
+    again = Options(network=LENET, recipe=recipe, epochs=4, threads=1)
+    assert fit(photos, again, out="run", resume=True).path == run.path
+    other = replace(again, recipe=replace(recipe, batch=5))
+    with pytest.raises(UsageError, match="holds a run with recipe with batch 4, now 5"):
+        fit(photos, other, out="run", resume=True)
+
+
+CHANGED = Recipe(
+    epochs=2, batch=4, balance=True, augmentation=Augmentation(mirror=0.5, area=(0.25, 1.0), pca=0.1, cutmix=1.0)
+)
+
+
+def interrupted(items: Iterable[T], total: int, what: str) -> Iterable[T]:  # noqa: ARG001
+    """Ctrl-C in the fourth step of training."""
+    for i, item in enumerate(items):
+        yield item
+        if what.startswith("steps") and i == 3:
+            raise KeyboardInterrupt
+
+
+def test_augmentation_is_part_of_a_training_and_of_its_record(in_tmp_path: Path, photos: Path) -> None:
+    options = Options(network=LENET, recipe=CHANGED, threads=2)
+    run = fit(photos, options, out="run")
+    assert run.record["training"]["lenet5"]["recipe"]["augmentation"]["area"] == [0.25, 1.0]
+    plain = fit(photos, replace(options, recipe=replace(CHANGED, augmentation=Augmentation())), out="plain")
+    assert weights_hash(run) != weights_hash(plain)
+    warm = fit(photos, options, out="warm")  # prepared images are there
+    assert warm.record["files_read"] == 0
+    assert weights_hash(warm) == weights_hash(run)
+    assert (in_tmp_path / "run" / "report.html").is_file()
+
+
+def test_a_training_with_augmentation_that_is_interrupted_ends_in_the_same_weights(
+    in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del in_tmp_path
+    options = Options(network=LENET, recipe=CHANGED, threads=1)
+    expected = weights_hash(fit(photos, options, out="whole"))
+    monkeypatch.setattr(Checkpoints, "due", lambda _: True)
+    with pytest.raises(KeyboardInterrupt):
+        fit(photos, options, out="run", track=interrupted)
+    assert list(Path("run.partial", "checkpoints", "lenet5").iterdir())
+    assert weights_hash(fit(photos, options, out="run")) == expected
+
+
+def test_a_cache_without_room_for_prepared_images_changes_no_bit(
+    in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del in_tmp_path
+    options = Options(network=LENET, recipe=CHANGED, threads=2)
+    run = fit(photos, options, out="run")
+    assert run.result["notes"] == []
+    monkeypatch.setenv("CONVWISE_CACHE_GB", "3e-5")  # 30 times 28 x 28 pixels are 23,520 bytes; whole images are more
+    small = fit(photos, options, out="small")
+    assert small.result["notes"] == [f"lenet5: {FROM_FILES}"]
+    assert weights_hash(small) == weights_hash(run)
+
+
+def test_a_resumed_training_keeps_the_setting_that_the_trial_chose(
+    in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = iter([Trial("bfloat16", True, 1.0, {}), Trial("float32", False, 1.0, {})])  # as on a busy machine
+    recipe = Recipe(epochs=2, batch=4)
+    options = Options(network=LENET, recipe=recipe, threads=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(plan, "try_out", lambda *_: next(found))
+        patch.setattr(Checkpoints, "due", lambda _: True)
+        with pytest.raises(KeyboardInterrupt):
+            fit(photos, options, out="run", track=interrupted)
+        begun = json.loads((in_tmp_path / "run.partial" / "run.json").read_text())["training"]["lenet5"]
+        assert (begun["precision"], begun["channels_last"]) == ("bfloat16", True)
+        run = fit(photos, options, out="run")
+        other = fit(photos, options, out="other")
+    assert run.record["training"]["lenet5"] == begun
+    assert other.record["training"]["lenet5"]["precision"] == "float32"
+    fixed = replace(options, recipe=replace(recipe, precision="bfloat16", channels_last=True))
+    assert weights_hash(fit(photos, fixed, out="fixed")) == weights_hash(run) != weights_hash(other)

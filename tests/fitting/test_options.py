@@ -1,11 +1,14 @@
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from convwise.data.augmentation import Augmentation
 from convwise.data.threads import usable_cpus
 from convwise.errors import UsageError
 from convwise.fitting import Options
+from convwise.training.recipe import Recipe
 
 NO_EFFECT = "has no effect: no candidate is trained from scratch; leave it out, or add transfer 'none'"
 
@@ -38,6 +41,16 @@ NO_EFFECT = "has no effect: no candidate is trained from scratch; leave it out, 
          "transfer 'head' needs published weights, and lenet5 has none; use transfer 'none' for it"),
         ({"epochs": 3}, f"epochs {NO_EFFECT}"),
         ({"time_limit": 3}, f"time-limit {NO_EFFECT}"),
+        ({"recipe": "modern"}, f"recipe {NO_EFFECT}"),
+        ({"augment": True}, f"augment {NO_EFFECT}"),
+        ({"augment": False}, f"augment {NO_EFFECT}"),
+        ({"device": "cpu"}, f"device {NO_EFFECT}"),
+        ({"network": ("lenet5",), "device": "cudaa"},
+         "device must be one of auto, cpu, cuda, got 'cudaa'; did you mean 'cuda'?"),
+        ({"network": ("lenet5",), "recipe": "paper98"},
+         "recipe must be one of modern, paper, a file.toml, got 'paper98'; did you mean 'paper'?"),
+        ({"network": ("lenet5",), "recipe": Recipe(aux_weight=0.1)},
+         "aux_weight has no effect: lenet5 has no auxiliary heads; leave it out of the recipe"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused(fields: dict[str, Any], text: str) -> None:
@@ -75,3 +88,37 @@ def test_the_record_has_the_number_of_threads() -> None:
 def test_the_first_difference_is_named(changes: dict[str, Any], text: str) -> None:
     options = Options(threads=2)
     assert options.difference(options.to_json() | changes) == text
+
+
+def test_options_move_what_a_recipe_says() -> None:
+    recipe = Recipe(seed=5, time_limit=9.0, epochs=10, schedule="steps", drops=((5, 0.1),))
+    assert Options(network=("lenet5",), recipe=recipe).recipe_of("lenet5") == recipe
+    moved = Options(network=("lenet5",), recipe=recipe, seed=2, time_limit=3.0, epochs=20, balance=True)
+    expected = replace(recipe, seed=2, time_limit=3.0, epochs=20, balance=True, drops=((10, 0.1),))
+    assert moved.recipe_of("lenet5") == expected
+    assert Options(network=("lenet5",), epochs=3, augment=False).recipe_of("lenet5") == Recipe(epochs=3)
+
+
+def test_images_are_changed_as_the_recipe_says_or_as_was_asked() -> None:
+    def of(network: str, **fields: Any) -> Augmentation:
+        return Options(network=(network,), transfer="none", **fields).recipe_of(network).augmentation
+
+    moved = Augmentation(mirror=0.5, shift=0.125)
+    mine = Recipe(augmentation=Augmentation(hue=10.0))
+    assert of("resnet20") == of("resnet20", augment=True) == moved
+    assert of("resnet20", augment=False) == of("resnet20", augment=False, recipe=mine) == Augmentation()
+    assert of("resnet20", recipe=mine) == of("resnet20", recipe=mine, augment=True) == mine.augmentation
+    assert of("resnet20", recipe=Recipe()) == Augmentation()  # what a file leaves out is off
+    assert of("resnet20", recipe=Recipe(), augment=True) == moved
+    assert of("resnet20", resolution=128).area == of("resnet20", recipe=Recipe(), augment=True, resolution=128).area
+    assert of("resnet20", resolution=128).area == (0.08, 1.0)
+    assert of("lenet5").rotation > 0 == of("lenet5", augment=False).rotation
+
+
+def test_a_recipe_is_in_the_record_and_its_difference_is_named() -> None:
+    options = Options(network=("lenet5",), recipe=Recipe(lr=0.1))
+    assert options.difference(options.to_json()) == ""
+    other = Options(network=("lenet5",), recipe=Recipe(lr=0.2))
+    assert other.difference(options.to_json()) == "recipe with lr 0.1, now 0.2"
+    named = Options(network=("lenet5",), recipe="paper")
+    assert named.difference(Options(network=("lenet5",)).to_json()) == "recipe None, now 'paper'"

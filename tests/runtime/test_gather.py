@@ -15,14 +15,16 @@ from PIL import Image
 
 from convwise import machine
 from convwise.data import decoding
+from convwise.data.idx import IdxImages
+from convwise.data.inputs import list_samples
 from convwise.data.preprocessing import Preprocessing
 from convwise.data.samples import list_folder
 from convwise.errors import DataError, MachineError, UsageError
 from convwise.places import cache_dir
 from convwise.runtime import cache as cache_module
-from convwise.runtime import gather as gather_module
 from convwise.runtime import room
-from convwise.runtime.gather import Gathered, Job, T, gather, pixels_job
+from convwise.runtime.gather import Gathered, T, gather
+from convwise.runtime.jobs import Job, pixels_job
 from convwise.runtime.rows import Rows
 
 SMALL = Preprocessing(resolution=8)
@@ -110,7 +112,7 @@ def test_a_touched_file_is_read_and_not_computed(folder: Path, reads: Counter[st
         return pixels
 
     def job() -> Job:
-        return Job("test", SMALL, Rows("key", SMALL.shape, np.uint8), compute)
+        return replace(pixels_job(SMALL), compute=compute)
 
     gather(list_folder(folder), [job()], threads=1)
     os.utime(folder / "red" / "img1.png", ns=(1, 1))
@@ -120,11 +122,39 @@ def test_a_touched_file_is_read_and_not_computed(folder: Path, reads: Counter[st
     assert calls == 10
 
 
+def test_images_of_an_idx_file_are_known_until_the_file_changes(
+    tmp_path: Path, make_idx: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = np.random.default_rng(0).integers(0, 256, (6, 12, 12), np.uint8)
+    make_idx(tmp_path, "train", levels, [0, 1, 2, 0, 1, 2], ".gz")
+    reads: Counter[str] = Counter()
+    real = IdxImages.read
+
+    def read(source: IdxImages, name: str) -> bytes:
+        reads[name] += 1
+        return real(source, name)
+
+    monkeypatch.setattr(IdxImages, "read", read)
+    first = gather(list_samples(tmp_path), [pixels_job(GREY)], threads=2)
+    assert np.array_equal(first.rows[0][..., 0], levels)
+    pgm = b"P5 12 12 255\n"
+    assert [s.sha256 for s in first.samples] == [hashlib.sha256(pgm + image.tobytes()).hexdigest() for image in levels]
+    assert set(reads.values()) == {1}
+    again = gather(list_samples(tmp_path), [pixels_job(GREY)], threads=2)
+    assert (again.files_read, sum(reads.values())) == (0, 6)
+    assert np.array_equal(again.rows[0], first.rows[0])
+    levels[4] = 255 - levels[4]
+    make_idx(tmp_path, "train", levels, [0, 1, 2, 0, 1, 2], ".gz")
+    changed = gather(list_samples(tmp_path), [pixels_job(GREY)], threads=2)
+    assert np.array_equal(changed.rows[0][..., 0], levels)
+    assert changed.files_read == 6  # the file is another
+
+
 def test_a_moved_file_keeps_its_row(folder: Path) -> None:
     go(folder, SMALL)
     os.rename(folder / "red", folder / "orange")
-    rows = gather_module.pixels_job(SMALL).rows
-    found = gather(list_folder(folder), [Job("test", SMALL, rows, lambda _: pytest.fail("computed"))], threads=2)
+    job = replace(pixels_job(SMALL), compute=lambda _: pytest.fail("computed"))
+    found = gather(list_folder(folder), [job], threads=2)
     assert [s.label for s in found.samples] == ["blue"] * 5 + ["orange"] * 5
 
 
@@ -212,7 +242,10 @@ def test_rows_that_vanish_for_ever_are_an_error(folder: Path, monkeypatch: pytes
 
 def features(width: int) -> Job:
     rows = Rows("features", (width,), np.float32)
-    return Job("features at 8 px", SMALL, rows, lambda _: np.zeros(width, np.float32))
+    return Job(
+        "features at 8 px", SMALL, rows, lambda _: np.zeros(width, np.float32), row_bytes=4 * width, image_bytes=192,
+        growth=0,
+    )  # fmt: skip
 
 
 # Ten images of 8 x 8 x 3 are 1920 bytes; ten numbers of four bytes for each are 400 more. 7 x 7 x 3 fit in either case.

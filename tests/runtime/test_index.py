@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from convwise.data import decoding
+from convwise.data.sources import Stamp, stamp
 from convwise.errors import MachineError
 from convwise.places import cache_dir
 from convwise.runtime import index as index_module
-from convwise.runtime.index import FileIndex, Stamp, Verdict, stamp
+from convwise.runtime.index import FileIndex, Verdict
 
 HASH = "ab" * 32
 GOOD = Verdict(HASH, "JPEG", 640, 480, animated=False)

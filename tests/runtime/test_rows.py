@@ -272,13 +272,13 @@ def test_graphs_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_usage_is_told_by_kind() -> None:
-    assert cache_usage() == {"rows": 0, "graphs": 0, "weights": 0, "index": 0}
+    assert cache_usage() == {"rows": 0, "images": 0, "graphs": 0, "weights": 0, "index": 0}
     filled(range(3))
     write_aside(cache_dir() / "graphs" / "x" / "network.onnx", bytes(70))
     write_aside(cache_dir() / "weights" / "net.pth", bytes(50))
     write_aside(cache_dir() / "index-1.sqlite", bytes(9))
     (path,) = segments()
-    assert cache_usage() == {"rows": path.stat().st_size, "graphs": 70, "weights": 50, "index": 9}
+    assert cache_usage() == {"rows": path.stat().st_size, "images": 0, "graphs": 70, "weights": 50, "index": 9}
 
 
 def test_clearing_leaves_what_is_not_convwise_s() -> None:

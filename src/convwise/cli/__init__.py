@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: its threads
 import typer
 
 from ..errors import ConvwiseError
-from . import cache, conv, cost, demo, evaluate, fit, networks, predict, scan
+from . import augment, cache, conv, cost, demo, evaluate, fit, networks, predict, scan
 
 OUT_OF_MEMORY = ("can't allocate memory", "failed to allocate", "bad allocation")  # as torch and ONNX Runtime say it
 NO_MEMORY = "the machine gave out: not enough memory; fewer threads, smaller images and a lower resolution need less"
@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 for command in (
     demo.demo, scan.scan, fit.fit, evaluate.evaluate, predict.predict, networks.networks, cost.cost,
-    conv.conv, cache.cache,
+    conv.conv, augment.augment, cache.cache,
 ):  # fmt: skip
     app.command()(command)
 

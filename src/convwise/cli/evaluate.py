@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     classifier: Annotated[Path, Argument(metavar="CLASSIFIER", help="Folder of a run or of a classifier.")],
-    data: Annotated[Path, Argument(metavar="DATA", help="Folder of labelled images.")],
+    data: Annotated[Path, Argument(metavar="DATA", help="Folder or CSV manifest of labelled images.")],
     other: Annotated[
         Path | None, Option("--with", metavar="CLASSIFIER", help="Compare with another, image by image.")
     ] = None,
@@ -29,14 +29,14 @@ def evaluate(
 ) -> None:
     """Measure a classifier on labelled images, or compare two."""
     from ..classifier import load
-    from ..data.samples import list_folder
+    from ..data.inputs import list_samples
     from ..evaluation import compare_classifiers
     from ..evaluation import evaluate as measure
 
     count = thread_count(threads)
     start, loaded = time.monotonic(), load(classifier)
     rival = load(other) if other else None
-    listing = list_folder(data)
+    listing = list_samples(data)
     found = measure(loaded, listing, threads=count, split=split, track=progress(quiet))
     second = measure(rival, listing, threads=count, split=found.split, track=progress(quiet)) if rival else None
     paired = compare_classifiers(found, second) if second else None

@@ -11,11 +11,17 @@ from .output import Json, Quiet, cost_line, interval, print_json, progress, say
 
 if TYPE_CHECKING:
     from ..fitting import Run
+    from ..training.recipe import Recipe
 
 
 def fit(
     data: Annotated[
-        Path, Argument(metavar="DATA", help="Folder with one sub-folder of images a class, or train/val/test of such.")
+        Path,
+        Argument(
+            metavar="DATA",
+            help="Folder with one sub-folder of images a class, or train/val/test of such; folder of IDX files; "
+            "CSV manifest (path,label[,split][,group]).",
+        ),
     ],
     out: Annotated[Path | None, Option(metavar="DIR", help="Folder of the run; the next runs/<n> by default.")] = None,
     network: Annotated[
@@ -37,12 +43,21 @@ def fit(
     ] = None,
     offline: Annotated[bool, Option("--offline", help="Load no weights from the web.")] = False,
     resolution: Annotated[int | None, Option(metavar="PX", help="Input side; each network's own by default.")] = None,
+    recipe: Annotated[
+        str | None,
+        Option(metavar="NAME|FILE", help="Of training from scratch: modern (the default), paper, or a TOML file."),
+    ] = None,
+    augment: Annotated[
+        bool | None,
+        Option("--augment/--no-augment", help="Change the images of training from scratch; as the recipe by default."),
+    ] = None,
     epochs: Annotated[int | None, Option(metavar="N", help="Of training from scratch.")] = None,
     time_limit: Annotated[float | None, Option(metavar="S", help="Seconds of training from scratch.")] = None,
     seed: Annotated[int, Option(metavar="N", help="Of everything random.")] = 0,
     split_seed: Annotated[int, Option(metavar="N", help="Of the split of a flat folder.")] = 0,
     balance: Annotated[bool, Option("--balance", help="Weigh all classes alike.")] = False,
     threads: Annotated[int | None, Option(metavar="N", help="One a processor by default.")] = None,
+    device: Annotated[str, Option(metavar="NAME", help="Of training from scratch: auto, cpu or cuda.")] = "auto",
     max_macs: Annotated[float | None, Option(metavar="N", help="Budget: multiply-accumulates, such as 300e6.")] = None,
     max_ms: Annotated[float | None, Option(metavar="MS", help="Budget: median milliseconds an image, here.")] = None,
     max_mb: Annotated[float | None, Option(metavar="MB", help="Budget: megabytes of weights.")] = None,
@@ -53,9 +68,9 @@ def fit(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make and measure a classifier from a folder of images.
+    """Make and measure a classifier from labelled images.
 
-    A flat folder is split 80/20 by the hashes of its files. What is measured has chosen nothing.
+    Images without a split are split 80/20 by the hashes of its files. What is measured has chosen nothing.
     """
     from ..fitting import Options
     from ..fitting import fit as run_fit
@@ -63,8 +78,9 @@ def fit(
 
     options = Options(
         network=tuple(network or DEFAULT_NETWORKS), transfer=transfer, weights=weights, offline=offline,
-        resolution=resolution, epochs=epochs, time_limit=time_limit, seed=seed, split_seed=split_seed,
-        balance=balance, threads=threads, max_macs=max_macs, max_ms=max_ms, max_mb=max_mb,
+        resolution=resolution, recipe=read_recipe(recipe), augment=augment, epochs=epochs,
+        time_limit=time_limit, seed=seed, split_seed=split_seed, balance=balance, threads=threads,
+        device=device, max_macs=max_macs, max_ms=max_ms, max_mb=max_mb,
     )  # fmt: skip
     run = run_fit(
         data, options, out=out, resume=resume, overwrite=overwrite, command=command_line(), track=progress(quiet)
@@ -73,6 +89,19 @@ def fit(
         print_json(run.result)
     else:
         show(run)
+
+
+def read_recipe(text: str | None) -> "str | Recipe | None":
+    """A recipe's name as it is, or the recipe in a file.
+
+    Raises:
+        UsageError: the file cannot be used.
+    """
+    if text is None or not text.endswith(".toml"):
+        return text
+    from ..training.recipe import Recipe
+
+    return Recipe.from_toml(Path(text))
 
 
 def command_line() -> str:

@@ -114,7 +114,7 @@ def _bar(items: Iterable[T], total: int, what: str) -> Iterator[T]:
         task = bar.add_task(what, total=total, rate="")
         for done, item in enumerate(items, 1):
             yield item
-            bar.update(task, completed=done, rate=f"{done / max(time.monotonic() - start, 1e-9):.0f}/s")
+            bar.update(task, completed=done, rate=_speed(item, done / max(time.monotonic() - start, 1e-9)))
 
 
 def _lines(items: Iterable[T], total: int, what: str, every: float = 10.0) -> Iterator[T]:
@@ -125,4 +125,10 @@ def _lines(items: Iterable[T], total: int, what: str, every: float = 10.0) -> It
         now = time.monotonic()
         if now - said > every:
             said, rate = now, done / (now - start)
-            sys.stderr.write(f"{what}: {done} of {total}, {rate:.0f}/s, {(total - done) / rate:.0f} s left\n")
+            left = f"{(total - done) / rate:.0f} s left"
+            sys.stderr.write(f"{what}: {done} of {total}, {_speed(item, rate)}, {left}\n")
+
+
+def _speed(item: object, rate: float) -> str:
+    """What an item tells of the speed itself, as a training does, or items a second."""
+    return str(getattr(item, "progress", "")) or f"{rate:.0f}/s"

@@ -13,24 +13,26 @@ if TYPE_CHECKING:
 
 
 def scan(
-    data: Annotated[Path, Argument(metavar="DATA", help="Folder of labelled images.")],
+    data: Annotated[Path, Argument(metavar="DATA", help="Folder or CSV manifest of labelled images.")],
     csv: Annotated[Path | None, Option(metavar="FILE", help="Write what to fix, one row a file.")] = None,
     threads: Threads = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """List what is wrong in a folder of images; change nothing."""
+    """List what is wrong with labelled images; change nothing."""
+    from ..data.idx import IdxImages
+    from ..data.inputs import list_samples
     from ..data.problems import ADVICE, Facts, count_classes, find_problems
-    from ..data.samples import list_folder
     from ..data.text import write_csv
     from ..errors import UsageError
     from ..runtime.gather import gather
 
     count = thread_count(threads)
-    listing = list_folder(data)
+    listing = list_samples(data)
     found = gather(listing, [], threads=count, track=progress(quiet))
     usable = {s.path: Facts(s, v.format, v.width, v.height) for s, v in zip(found.samples, found.verdicts, strict=True)}
-    problems = find_problems(usable.get(s.path) or Facts(s, problem=found.skipped[s.path]) for s in listing.samples)
+    facts = [usable.get(s.path) or Facts(s, problem=found.skipped[s.path]) for s in listing.samples]
+    problems = find_problems(facts, sizes=not isinstance(listing.source, IdxImages))
     if csv:
         try:
             write_csv(csv, ["kind", "path", "detail", "advice"], ([*p, ADVICE[p.kind]] for p in problems))

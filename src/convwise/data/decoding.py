@@ -13,7 +13,7 @@ import stat
 from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import PIL
@@ -21,27 +21,40 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from ..errors import DataError
-from .preprocessing import DECODE_RULE, Preprocessing
+from .preprocessing import DECODE_RULE
 
 # Extension -> what Pillow calls the format; MPO is what many phones write and call .jpg.
 FORMATS = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), ("JPEG", "MPO")),
     **dict.fromkeys((".tif", ".tiff"), ("TIFF",)),
     **dict.fromkeys((".heic", ".heif"), ("HEIF",)),
+    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), ("PPM",)),
     ".png": ("PNG",),
     ".webp": ("WEBP",),
     ".avif": ("AVIF",),
     ".bmp": ("BMP",),
     ".gif": ("GIF",),
 }
-# Pillow tries these in this order; the first four it has loaded anyway, and MPO comes with JPEG.
-READABLE = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
+# Pillow tries these in this order; the first five it has loaded anyway, and MPO comes with JPEG.
+READABLE = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF")
 NEEDS_HEIC = "HEIC needs an extra: pip install 'convwise[heic]'"
 ORIENTATION = 0x0112
 
 
 class UnreadableImageError(DataError):
     """An image file that cannot be used; the message is the reason alone, without the path."""
+
+
+class Preparation(Protocol):
+    """What makes an array of a decoded image: a `Preprocessing`, or a `Reduction`."""
+
+    def reduction(self, width: int, height: int) -> int:
+        """Factor (1, 2, 4 or 8) by which a JPEG of this size may be decoded smaller."""
+        ...
+
+    def apply(self, image: Image.Image) -> NDArray[np.uint8]:
+        """An "L" or "RGB" image to uint8 (H, W, channels)."""
+        ...
 
 
 class Header(NamedTuple):
@@ -73,8 +86,8 @@ def read(path: str | os.PathLike[str]) -> bytes:
         return file.read()
 
 
-def decode(data: bytes, preprocessings: Sequence[Preprocessing]) -> Decoded:
-    """Decode a file's bytes and prepare the pixels, (resolution, resolution, channels) for each preprocessing.
+def decode(data: bytes, preprocessings: Sequence[Preparation]) -> Decoded:
+    """Decode a file's bytes and prepare the pixels for each preprocessing, uint8 (H, W, channels).
 
     Raises:
         UnreadableImageError: no image, cut short, or more pixels than Pillow's limit (about 179 megapixels).
@@ -95,8 +108,8 @@ def decode(data: bytes, preprocessings: Sequence[Preprocessing]) -> Decoded:
         raise UnreadableImageError(_reason(error, data)) from error
 
 
-def prepare(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """Prepare an image that is already open or in memory, by the same rules: uint8 (resolution, resolution, channels).
+def prepare(image: Image.Image, preprocessing: Preparation) -> NDArray[np.uint8]:
+    """Prepare an image that is already open or in memory, by the same rules: uint8 (H, W, channels).
 
     Raises:
         UnreadableImageError: it cannot be loaded.
@@ -203,9 +216,8 @@ def _eight_bit(image: Image.Image) -> Image.Image:
         return Image.alpha_composite(white, image).convert("RGB")
     if image.mode == "F":
         raise UnreadableImageError("floating-point pixels, whose range is unknown")
-    if image.mode in ("1", "L"):
-        return image.convert("L")
-    return image.convert("RGB")
+    mode = "L" if image.mode in ("1", "L") else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _reason(error: Exception, data: bytes) -> str:

@@ -41,8 +41,13 @@ class Problem(NamedTuple):
     detail: str
 
 
-def find_problems(files: Iterable[Facts]) -> list[Problem]:
-    """List everything there is to fix, kind by kind in the order of `ADVICE`, paths in the order given."""
+def find_problems(files: Iterable[Facts], *, sizes: bool = True) -> list[Problem]:
+    """List everything there is to fix, kind by kind in the order of `ADVICE`, paths in the order given.
+
+    Args:
+        files: what is known of each.
+        sizes: look at sizes too; those of IDX files are what they are.
+    """
     found: list[Problem] = []
     copies: dict[str, list[Sample]] = defaultdict(list)
     for sample, image_format, width, height, problem in files:
@@ -53,9 +58,9 @@ def find_problems(files: Iterable[Facts]) -> list[Problem]:
         copies[sample.sha256].append(sample)
         if extension_lies(sample.path, image_format):
             found.append(Problem("extension lies", sample.path, f"the content is {image_format}"))
-        if min(width, height) < TINY_SIDE:
+        if sizes and min(width, height) < TINY_SIDE:
             found.append(Problem("tiny", sample.path, f"{width} x {height} pixels"))
-        if max(width, height) > EXTREME_ASPECT * min(width, height):
+        if sizes and max(width, height) > EXTREME_ASPECT * min(width, height):
             found.append(Problem("extreme aspect", sample.path, f"{width} x {height} pixels"))
     for same in copies.values():
         found += _copies(same)

@@ -58,7 +58,7 @@ def assign(samples: Sequence[Sample], split_seed: int) -> Roles:
     found = {s.split for s in samples if s.split}
     if "train" not in found:
         raise DataError(
-            f"no usable image in a `train` folder, only in {', '.join(sorted(found))}; "
+            f"no usable image in split `train`, only in {', '.join(sorted(found))}; "
             "`train` is what the classifier learns from"
         )
     classes = sorted({s.label for s in samples if s.split == "train"}, key=natural_key)
@@ -66,9 +66,10 @@ def assign(samples: Sequence[Sample], split_seed: int) -> Roles:
     three = {"val", "test"} <= found
     measured = "test" if "test" in found else "val"
     if measured not in found:
+        what = "images" if all(s.group is None for s in samples) else "groups"
         raise DataError(
             f"nothing is left to measure: every one of the {len(samples)} usable images is needed to train; "
-            "add images, two a class at least"
+            f"add {what}, two a class at least"
         )
     sentences = {
         "train": "fits the weights" if three else "fits the weights and, by parts that are held out, makes every choice"
@@ -80,7 +81,7 @@ def assign(samples: Sequence[Sample], split_seed: int) -> Roles:
 
 
 def check_splits(listing: Listing, usable: Sequence[Sample]) -> None:
-    """Check that every split that the folder names has something left.
+    """Check that every split that is named has something left.
 
     Raises:
         DataError: not one image of a split can be used; the others would silently change their roles.
@@ -88,7 +89,7 @@ def check_splits(listing: Listing, usable: Sequence[Sample]) -> None:
     for split in sorted({str(s.split) for s in listing.samples if s.split} - {str(s.split) for s in usable}):
         n = sum(s.split == split for s in listing.samples)
         raise DataError(
-            f"none of the {n} image files in split `{split}` can be used; mend them, or take the folder away"
+            f"none of the {n} image files in split `{split}` can be used; mend them, or take the split away"
         )
 
 
@@ -97,41 +98,59 @@ def held_out(samples: Sequence[Sample], split_seed: int) -> list[bool]:
 
     The salt differs from the flat split's, so that the two are independent.
     """
-    sides = _two_sides(samples, HELD_OUT_SHARE, f"held-out-{split_seed}")
-    return [sides[_key(s)] for s in samples]
+    return _two_sides(samples, HELD_OUT_SHARE, f"held-out-{split_seed}")
 
 
 def folds(samples: Sequence[Sample], count: int, split_seed: int) -> list[int]:
     """Deal the samples into `count` folds for cross-validation, class by class; identical copies stay together."""
-    keys_of: dict[str, set[str]] = defaultdict(set)
-    for sample in samples:
-        keys_of[sample.label].add(_key(sample))
+    keys, keys_of = _keys_of(samples)
     fold: dict[str, int] = {}
     for label in sorted(keys_of, key=natural_key):
         for key in sorted(keys_of[label] - fold.keys(), key=lambda key: (position(key, f"fold-{split_seed}"), key)):
             fold[key] = len(fold) % count
-    return [fold[_key(s)] for s in samples]
+    return [fold[key] for key in keys]
 
 
 def split_flat(samples: Sequence[Sample], split_seed: int) -> list[Sample]:
-    """Give every sample of a flat folder `train` or `test`, a fifth to `test`, by its hash."""
-    sides = _two_sides(samples, MEASURED_SHARE, f"split-{split_seed}")
-    return [replace(s, split="test" if sides[_key(s)] else "train") for s in samples]
+    """Give every sample that has no split `train` or `test`, a fifth to `test`, by the hash of its group or content."""
+    measured = _two_sides(samples, MEASURED_SHARE, f"split-{split_seed}")
+    return [replace(s, split="test" if m else "train") for s, m in zip(samples, measured, strict=True)]
 
 
-def _key(sample: Sample) -> str:
-    return f"group:{sample.group}" if sample.group is not None else sample.sha256
+def _keys(samples: Sequence[Sample]) -> list[str]:
+    """What each sample moves with: its group, or its content; groups that have a content in common are one."""
+    keys = [f"group:{s.group}" if s.group is not None else s.sha256 for s in samples]
+    above: dict[str, str] = {}
+
+    def top(key: str) -> str:
+        while key in above:
+            above[key] = above.get(above[key], above[key])  # halves the way for the next
+            key = above[key]
+        return key
+
+    first: dict[str, str] = {}
+    for sample, key in zip(samples, keys, strict=True):
+        one, other = sorted((top(first.setdefault(sample.sha256, key)), top(key)), key=lambda k: (k in first, k))
+        if one != other:
+            above[other] = one
+    return [top(key) for key in keys]
 
 
-def _two_sides(samples: Sequence[Sample], share: float, salt: str) -> dict[str, bool]:
-    """Key -> whether it falls in the smaller side.
+def _keys_of(samples: Sequence[Sample]) -> tuple[list[str], dict[str, set[str]]]:
+    """The key of each sample, and the keys of each class."""
+    keys, of_class = _keys(samples), defaultdict(set)
+    for sample, key in zip(samples, keys, strict=True):
+        of_class[sample.label].add(key)
+    return keys, of_class
+
+
+def _two_sides(samples: Sequence[Sample], share: float, salt: str) -> list[bool]:
+    """Whether each sample falls in the smaller side.
 
     A class that would get nothing there gives the key nearest the border, unless a class would then have nothing left
     to learn from; a class that would have nothing to learn from takes one back.
     """
-    keys_of: dict[str, set[str]] = defaultdict(set)
-    for sample in samples:
-        keys_of[sample.label].add(_key(sample))
+    mine, keys_of = _keys_of(samples)
     place = {key: position(key, salt) for keys in keys_of.values() for key in keys}
     small = {key: where < share for key, where in place.items()}
 
@@ -147,7 +166,7 @@ def _two_sides(samples: Sequence[Sample], share: float, salt: str) -> dict[str, 
     for keys in classes:
         if all(small[key] for key in keys):
             small[nearest(keys)] = False
-    return small
+    return [small[key] for key in mine]
 
 
 def _check_classes(samples: Sequence[Sample], classes: Sequence[str]) -> None:
@@ -157,9 +176,7 @@ def _check_classes(samples: Sequence[Sample], classes: Sequence[str]) -> None:
             names = ", ".join(repr(name) for name in lacking[:3])
             raise DataError(
                 f"`{split}` has {len(lacking)} class(es) that `train` lacks: {names}; "
-                f"add images of them to `train`, or take the folder(s) out of `{split}`"
+                f"add images of them to `train`, or take the class(es) out of `{split}`"
             )
     if len(classes) < 2:
-        raise DataError(
-            f"only one class has usable training images: {classes[0]!r}; a classifier needs two or more class folders"
-        )
+        raise DataError(f"only one class has usable training images: {classes[0]!r}; a classifier needs two or more")

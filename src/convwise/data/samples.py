@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from .decoding import FORMATS
+from .sources import Files, Source, Stamp
 
 LOOP = "links that lead back to a folder above"
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -20,7 +21,7 @@ SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image file; `split` is None in a flat folder, `sha256` (hex, of the bytes) empty until it was read."""
+    """One image; `split` is None in a flat folder, `sha256` (hex, of the file's bytes) empty until it was read."""
 
     path: str
     label: str
@@ -31,23 +32,33 @@ class Sample:
 
 @dataclass(frozen=True)
 class Listing:
-    """The samples of a folder, in natural order of their paths, and what was passed over.
+    """The samples of a folder or a manifest, in natural order of their paths, and what was passed over.
 
     Attributes:
-        root: the folder, as given.
-        samples: every file with an image's extension.
+        root: the folder or file, as given.
+        samples: every file with an image's extension, or what else was named.
+        source: where their bytes are.
         ignored: reason -> number of files or folders.
         empty: class folders without one image file.
     """
 
     root: Path
     samples: tuple[Sample, ...]
+    source: Source
     ignored: dict[str, int] = field(default_factory=dict)
     empty: tuple[str, ...] = ()
 
     def path(self, sample: Sample) -> Path:
-        """Where a sample's file is."""
-        return self.root / sample.path
+        """Where a sample is, as `Source.path`."""
+        return self.source.path(sample.path)
+
+    def stamp(self, sample: Sample) -> Stamp | None:
+        """What changes when a sample may have changed, as `Source.stamp`."""
+        return self.source.stamp(sample.path)
+
+    def read(self, sample: Sample) -> bytes:
+        """The bytes of a sample's file, as `Source.read`."""
+        return self.source.read(sample.path)
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
@@ -64,7 +75,10 @@ def list_folder(root: Path) -> Listing:
     """
     if not os.path.isdir(root):  # Path.is_dir raises for a name that is too long
         what = "is a file, not a folder" if os.path.exists(root) else "does not exist"
-        raise DataError(f"data folder {str(root)!r} {what}; give a folder with one sub-folder of images a class")
+        raise DataError(
+            f"data {str(root)!r} {what}; give a folder with one sub-folder of images a class, a folder of IDX files, "
+            "or a CSV manifest"
+        )
     walk = _Walk()
     top = walk.folders(root, "loose files beside the class folders")
     splits = {name for name in top if name.lower() in SPLITS}
@@ -87,7 +101,8 @@ def list_folder(root: Path) -> Listing:
             f"it needs one sub-folder a class, with files such as {', '.join(list(FORMATS)[:3])}, .png, .webp"
         )
     walk.samples.sort(key=lambda s: natural_key(s.path))
-    return Listing(root, tuple(walk.samples), dict(walk.ignored), tuple(sorted(walk.empty, key=natural_key)))
+    empty = tuple(sorted(walk.empty, key=natural_key))
+    return Listing(root, tuple(walk.samples), Files(root), dict(walk.ignored), empty)
 
 
 class _Walk:

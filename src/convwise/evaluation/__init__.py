@@ -11,7 +11,8 @@ from ..data.samples import Listing, Sample, natural_key
 from ..errors import DataError, one_of
 from ..metrics import Paired, Summary, compare, summary
 from ..progress import Track, silent
-from ..runtime.gather import features_job, gather
+from ..runtime.gather import gather
+from ..runtime.jobs import features_job
 
 SPLITS = ("train", "val", "test", "all")
 
@@ -52,11 +53,11 @@ class Evaluation:
 def evaluate(
     classifier: Classifier, listing: Listing, *, threads: int, split: str | None = None, track: Track = silent
 ) -> Evaluation:
-    """Measure a classifier on one split of a folder.
+    """Measure a classifier on one split of labelled images.
 
     Args:
         classifier: what is measured.
-        listing: the folder.
+        listing: the images.
         threads: images at once.
         split: None takes `test`, or `val` where there is no `test`; of a flat folder the fifth that its hashes name,
             or all of it when the classifier was trained on none of it.
@@ -132,7 +133,7 @@ def _measured(
     split = split or ("test" if "test" in found else "val")
     if split not in found:
         there = ", ".join(sorted(str(name) for name in found))
-        raise DataError(f"data folder {str(listing.root)!r} has no usable image in split {split!r}, only in {there}")
+        raise DataError(f"data {str(listing.root)!r} has no usable image in split {split!r}, only in {there}")
     measured = tuple(s for s in samples if s.split == split)
     return replace(listing, samples=measured), split, len(samples) - len(measured) if flat else 0
 
@@ -142,7 +143,7 @@ def _check_classes(classifier: Classifier, listing: Listing) -> None:
     if unknown:
         names = ", ".join(repr(name) for name in unknown[:3])
         raise DataError(
-            f"data folder {str(listing.root)!r} has {len(unknown)} class(es) that the classifier does not know: "
+            f"data {str(listing.root)!r} has {len(unknown)} class(es) that the classifier does not know: "
             f"{names}; it knows {', '.join(repr(name) for name in classifier.classes[:5])}"
             + (", ..." if len(classifier.classes) > 5 else "")
         )

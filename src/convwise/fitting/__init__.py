@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,17 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..classifier import Classifier, save
+from ..data.inputs import list_samples
 from ..data.provenance import ImageSet, Provenance
 from ..data.roles import Roles, assign, check_splits, folds, held_out
-from ..data.samples import Listing, list_folder
+from ..data.samples import Listing
 from ..errors import DataError, UsageError
 from ..metrics import Interval, summary, wilson
 from ..progress import Track, silent
 from ..runtime.gather import gather
+from ..runtime.jobs import Job
 from ..runtime.latency import Latency, measure_latency
+from ..runtime.room import has_room
 from .candidates import make_candidates, within_time
 from .draft import Draft, open_draft, run_errors
 from .notes import say, say_resolution, say_unchecked
@@ -36,10 +40,11 @@ def fit(
     data: str | os.PathLike[str], options: Options | None = None, *, out: str | os.PathLike[str] | None = None,
     resume: bool = False, overwrite: bool = False, command: str = "", track: Track = silent,
 ) -> Run:  # fmt: skip
-    """Make a classifier from a folder of labelled images, and measure it.
+    """Make a classifier from labelled images, and measure it.
 
     Args:
-        data: folder with one sub-folder a class, or train, val and test folders of such.
+        data: folder with one sub-folder a class, or train, val and test folders of such; folder of IDX files; or CSV
+            manifest.
         options: what is made and how.
         out: folder of the run; None takes the next `runs/<n>`. An interrupted run of the same options goes on.
         resume: return a run that is already finished there.
@@ -60,13 +65,14 @@ def fit(
     _check_outside(target or Path("runs"), root)
     if target is not None and (finished := check_free(target, root, options, resume=resume, overwrite=overwrite)):
         return finished
-    listing = list_folder(root)
+    listing = list_samples(root)
     command = command or f"convwise.fit({str(data)!r}, {options})"
     with open_draft(target, root, options, overwrite=overwrite, command=command) as draft:
         outcome, chosen = _work(listing, options, draft, track)
         with run_errors():
             classifier = _save(draft, outcome, chosen, options)
             outcome = replace(outcome, latency=_latency(draft, classifier), seconds=time.monotonic() - start)
+            draft.drop_checkpoints()
             result = write_run(draft.folder, draft.out, outcome, draft.record["command"])
             return draft.finish(result, overwrite=overwrite)
 
@@ -101,15 +107,18 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
     candidates = within_time(candidates, options, draft)
     draft.note("weights", {c.network: c.weights._asdict() for c in candidates if c.weights})
     prepared = time.monotonic()
-    gathered = gather(listing, [c.job() for c in candidates], threads=options.thread_count, track=track)
+    wanted = _with_room([c.jobs(listing) for c in candidates], len(listing.samples))
+    gathered = gather(listing, [*chain(*wanted)], threads=options.thread_count, track=track)
     collected = time.monotonic()
     gathered.check(listing)
     check_splits(listing, gathered.samples)
     roles = assign(gathered.samples, options.split_seed)
-    task = _task(roles, options, any(c.transfer == "none" for c in candidates))
+    task = _task(listing, roles, options, scratch=any(c.transfer == "none" for c in candidates))
+    every = iter(gathered.rows)
+    rows = [[next(every) for _ in jobs] for jobs in wanted]
     fitted = [
-        candidate.fit(rows, task, threads=options.thread_count, track=track)
-        for candidate, rows in zip(candidates, gathered.rows, strict=True)
+        candidate.fit(own, task, draft, threads=options.thread_count, track=track)
+        for candidate, own in zip(candidates, rows, strict=True)
     ]
     scores = [_score(f.choice_probs, task.labels[task.compare]) for f in fitted]
     best = min(range(len(fitted)), key=lambda i: (-scores[i][0].value, scores[i][1]))
@@ -124,7 +133,7 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
     )
     draft.note("chosen", {"network": candidates[best].network, "how": fitted[best].how_chosen})
     measured = np.array([s.split == roles.measured for s in roles.samples])
-    probs = fitted[best].probs(gathered.rows[best][measured])
+    probs = fitted[best].probs(rows[best][0][measured])
     tried = tuple(
         Tried(
             network=c.network, transfer=c.transfer, resolution=c.preprocessing.resolution, how_chosen=f.how_chosen,
@@ -154,7 +163,12 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
     return outcome, (candidates[best], fitted[best])
 
 
-def _task(roles: Roles, options: Options, scratch: bool) -> Task:
+def _with_room(wanted: list[list[Job]], n: int) -> list[list[Job]]:
+    """Leave out what candidates can do without, all but their first, where rows of n files find no room."""
+    return wanted if has_room([*chain(*wanted)], n) else [jobs[:1] for jobs in wanted]
+
+
+def _task(listing: Listing, roles: Roles, options: Options, *, scratch: bool) -> Task:
     samples = roles.samples
     train = np.array([s.split == "train" for s in samples])
     val = np.array([roles.chooses == "val" and s.split == "val" for s in samples])
@@ -171,6 +185,7 @@ def _task(roles: Roles, options: Options, scratch: bool) -> Task:
                 )
     compare = val if val.any() else tenth if scratch else train
     return Task(
+        listing=listing, samples=samples,
         labels=np.array(roles.labels(samples), np.int64), num_classes=len(roles.classes), train=train, held_out=tenth,
         val=val, folds=fold_of, compare=compare, balance=options.balance,
     )  # fmt: skip

@@ -12,12 +12,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ..errors import ConvwiseError, MachineError, UsageError
+from ..errors import CheckpointError, ConvwiseError, MachineError, UsageError
 from ..runtime.cache import write_aside
 from .options import Options
 from .run import SCHEMA_VERSION, Run, difference, read_record
 
 BEGUN = {"schema_version", "command", "data", "options"}  # what a record holds from the start
+CHECKPOINTS = "checkpoints"
 
 
 class Draft:
@@ -60,6 +61,15 @@ class Draft:
         """Keep something that was measured or chosen."""
         self.record[key] = value
         self._write()
+
+    def checkpoints(self, network: str) -> Path:
+        """Folder of the checkpoints of a network's training."""
+        return self.folder / CHECKPOINTS / network
+
+    def drop_checkpoints(self) -> None:
+        """Delete what only an interrupted run needs."""
+        if (self.folder / CHECKPOINTS).exists():
+            shutil.rmtree(self.folder / CHECKPOINTS)
 
     def finish(self, result: dict[str, Any], *, overwrite: bool) -> Run:
         """Write the result and give the folder its name; a run that it replaces goes only then.
@@ -111,6 +121,8 @@ def open_draft(out: Path | None, data: Path, options: Options, *, overwrite: boo
             draft.begin({"command": command, "data": os.path.abspath(data), "options": options.to_json()})
     try:
         yield draft
+    except CheckpointError:
+        raise
     except ConvwiseError as error:
         kept = draft.record.keys() - BEGUN if isinstance(error, MachineError) else draft.record.keys() & {"result"}
         if not kept:

@@ -1,24 +1,26 @@
 """A softmax layer on the frozen features of published weights."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import networks
 from ..cost import Totals
+from ..data.samples import Listing
 from ..errors import DataError, GateError
 from ..machine import has_memory, too_little_memory
 from ..metrics import softmax, wilson
 from ..progress import Track
 from ..runtime.body import Body, find_body, prepare_body
-from ..runtime.gather import Job, features_job
+from ..runtime.jobs import Job, features_job
 from ..runtime.session import TOLERANCE, FrozenNetwork
 from ..transfer.design import Design
 from ..transfer.head import choose_l2, fit_head
 from ..weights import Used, serialise
+from .draft import Draft
 from .options import Options
 from .task import Fitted, Floats, Step, Task, sketched_cost
 
@@ -71,9 +73,9 @@ class HeadCandidate:
         """The body."""
         return self.body.frozen
 
-    def job(self) -> Job:
+    def jobs(self, listing: Listing) -> list[Job]:  # noqa: ARG002
         """Features."""
-        return features_job(self.frozen(), self.body.graph_sha256, "features", self.body.width, self.preprocessing)
+        return [features_job(self.frozen(), self.body.graph_sha256, "features", self.body.width, self.preprocessing)]
 
     def cost(self, num_classes: int) -> Totals:
         """The body and a linear layer of (width + 1) x K; counted without weights while they are not here."""
@@ -82,15 +84,17 @@ class HeadCandidate:
         params = self.body.params + (self.body.width + 1) * num_classes
         return Totals(params, self.body.macs + self.body.width * num_classes, 4 * params)
 
-    def fit(self, rows: NDArray[Any], task: Task, *, threads: int, track: Track) -> Fitted:  # noqa: ARG002
+    def fit(
+        self, rows: Sequence[Any], task: Task, draft: Draft, *, threads: int, track: Track  # noqa: ARG002
+    ) -> Fitted:  # fmt: skip
         """Choose the penalty, then fit on all of `train`."""
         from threadpoolctl import threadpool_limits
 
-        start = time.monotonic()
-        if not np.isfinite(rows).all():
+        start, (features,) = time.monotonic(), rows
+        if not np.isfinite(features).all():
             raise DataError("cached features are damaged (not finite); clear them with `convwise cache --clear`")
         with threadpool_limits(1):  # the rows are shared out among our own threads, which do not spin while they wait
-            return self._fit(rows, task, start, threads)
+            return self._fit(features, task, start, threads)
 
     def _fit(self, rows: Floats, task: Task, start: float, threads: int) -> Fitted:
         used = task.train | task.val
@@ -104,7 +108,7 @@ class HeadCandidate:
         right = int((choice.probs.argmax(axis=1) == labels).sum())
         short = "" if head.converged else "; stopped before the minimum"
         judge = "the `val` split" if by_val else f"{count}-fold cross-validation inside `train`"
-        history = tuple(Step(None, l2, None, nll, None, None) for l2, nll in choice.path)
+        history = tuple(Step(l2=l2, choice_nll=nll) for l2, nll in choice.path)
         return Fitted(
             choice_probs=choice.probs[task.compare[used]],
             how_chosen=f"L2 strength {choice.l2:.2g} by {judge}{short}",

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,11 @@ from .. import networks
 from .. import weights as published_weights
 from ..data.threads import check_threads, usable_cpus
 from ..errors import UsageError, one_of
+from ..training.recipe import UNCHANGED, Recipe, shorter
+from ..training.recipes import recipe_for, usual_augmentation
 
 TRANSFERS = ("head", "none")
+DEVICES = ("auto", "cpu", "cuda")
 DEFAULT_NETWORKS = ("efficientnet_lite0",)
 
 
@@ -27,12 +30,16 @@ class Options:
         weights: published weights for one network, by their id or as their file; None takes each network's default.
         offline: load no weights from the web; CONVWISE_OFFLINE=1 says the same.
         resolution: side of the input in pixels; None takes each network's own.
+        recipe: of training from scratch: "modern" or "paper", each network's own, or one for all; None takes "modern".
+        augment: whether training images are changed; None does as the recipe says, True, where it says nothing, what is
+            usual for the network.
         epochs: of training from scratch; None takes the recipe's.
         time_limit: seconds of training from scratch, each candidate; the epoch under way is finished.
-        seed: of everything random.
+        seed: of everything random; a recipe's own counts where this is 0.
         split_seed: salt of the split by hash.
         balance: weigh all classes alike in training.
         threads: of everything; None takes one a processor.
+        device: of training from scratch: "cpu", "cuda", or "auto", a GPU where torch sees one.
         max_macs: budget, multiply-accumulates of one image.
         max_ms: budget, median milliseconds of one image, measured here on one thread.
         max_mb: budget, megabytes (10^6 bytes) of learnable numbers.
@@ -43,12 +50,15 @@ class Options:
     weights: str | None = None
     offline: bool = False
     resolution: int | None = None
+    recipe: str | Recipe | None = None
+    augment: bool | None = None
     epochs: int | None = None
     time_limit: float | None = None
     seed: int = 0
     split_seed: int = 0
     balance: bool = False
     threads: int | None = None
+    device: str = "auto"
     max_macs: float | None = None
     max_ms: float | None = None
     max_mb: float | None = None
@@ -66,6 +76,8 @@ class Options:
             raise UsageError(f"network must be one or more different names, got {', '.join(self.network) or 'none'}")
         if self.transfer is not None and self.transfer not in TRANSFERS:
             raise one_of("transfer", self.transfer, TRANSFERS)
+        if self.device not in DEVICES:
+            raise one_of("device", self.device, DEVICES)
         for name in ("resolution", "epochs", "time_limit", "threads", "max_macs", "max_ms", "max_mb"):
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
@@ -100,12 +112,15 @@ class Options:
         if self.offline and all(self.transfer_of(name) == "none" for name in self.network):
             raise UsageError("offline has no effect: no candidate needs published weights; leave it out")
         if not any(self.transfer_of(name) == "none" for name in self.network):
-            for option in ("epochs", "time_limit"):
-                if getattr(self, option) is not None:
+            for option in ("recipe", "augment", "epochs", "time_limit", "device"):
+                if getattr(self, option) not in (None, "auto"):
                     raise UsageError(
                         f"{option.replace('_', '-')} has no effect: no candidate is trained from scratch; "
                         "leave it out, or add transfer 'none'"
                     )
+        for name in self.network:
+            if self.transfer_of(name) == "none":
+                self.recipe_of(name)
 
     def published(self, network: str) -> published_weights.Published | None:
         """The published weights that a candidate with transfer "head" stands on."""
@@ -125,6 +140,31 @@ class Options:
         """How a candidate is trained."""
         return self.transfer or ("none" if published_weights.published(network) is None else "head")
 
+    def recipe_of(self, network: str) -> Recipe:
+        """How a candidate is trained from scratch.
+
+        Raises:
+            UsageError: there is no such recipe, or a part of it that has no effect with this network.
+        """
+        if isinstance(self.recipe, Recipe):
+            recipe = self.recipe
+            if recipe.aux_weight != Recipe.aux_weight and "aux" not in networks.describe(network).arguments:
+                raise UsageError(
+                    f"aux_weight has no effect: {network} has no auxiliary heads; leave it out of the recipe"
+                )
+        else:
+            recipe = recipe_for(network, self.recipe or "modern", self.resolution)
+        if self.augment is False:
+            recipe = replace(recipe, augmentation=UNCHANGED)
+        elif self.augment and recipe.augmentation == UNCHANGED:
+            recipe = replace(recipe, augmentation=usual_augmentation(network, self.resolution))
+        if self.epochs is not None:
+            recipe = shorter(recipe, self.epochs)
+        return replace(
+            recipe, seed=self.seed or recipe.seed, balance=self.balance or recipe.balance,
+            time_limit=self.time_limit or recipe.time_limit,
+        )  # fmt: skip
+
     @property
     def thread_count(self) -> int:
         """Threads, as a number."""
@@ -132,7 +172,8 @@ class Options:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, with the number of threads that will be used."""
-        return asdict(self) | {"network": list(self.network), "threads": self.thread_count}
+        recipe = self.recipe.to_json() if isinstance(self.recipe, Recipe) else self.recipe
+        return asdict(self) | {"network": list(self.network), "recipe": recipe, "threads": self.thread_count}
 
     def difference(self, record: Mapping[str, Any]) -> str:
         """Name the first option in which a record made by `to_json` differs; empty when none does."""
@@ -140,6 +181,10 @@ class Options:
         for field in fields(self):
             if field.name == "offline":  # how weights come here does not change the run
                 continue
-            if mine[field.name] != record.get(field.name):
-                return f"{field.name.replace('_', '-')} {record.get(field.name)!r}, now {mine[field.name]!r}"
+            was = record.get(field.name)
+            if isinstance(self.recipe, Recipe) and field.name == "recipe" and isinstance(was, dict):
+                if changed := self.recipe.difference(was):
+                    return f"recipe with {changed}"
+            elif mine[field.name] != was:
+                return f"{field.name.replace('_', '-')} {was!r}, now {mine[field.name]!r}"
         return ""

@@ -1,10 +1,8 @@
 """A network trained from random weights."""
 
-import math
 import time
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +10,30 @@ from numpy.typing import NDArray
 from .. import networks
 from ..cost import Totals, sketch
 from ..data.preprocessing import Preprocessing
-from ..errors import DataError, UsageError
-from ..machine import has_memory, too_little_memory
+from ..data.reduction import Reduction
+from ..data.samples import Listing
+from ..errors import UsageError
 from ..metrics import softmax
 from ..progress import Track
-from ..runtime.gather import Job, pixels_job
+from ..runtime.jobs import Job, pixels_job
+from ..runtime.prepared import prepared_job
 from ..runtime.session import FrozenNetwork
+from ..training.recipe import UNCHANGED, Recipe
 from ..weights import serialise
+from .draft import Draft
 from .options import Options
-from .task import Fitted, Floats, Mask, Step, Task, sketched_cost
+from .task import Fitted, Floats, Step, Task, sketched_cost
 
 if TYPE_CHECKING:
-    from ..training.loop import Recipe, Trained
+    from torch import nn
+
+    from ..training.loop import Trained
+    from ..training.memory import Memory
+    from ..training.plan import Plan
+    from ..training.state import Setting
+    from .training_data import TrainingData
+
+T = TypeVar("T")
 
 
 class ScratchCandidate:
@@ -40,19 +50,23 @@ class ScratchCandidate:
             channels=channels, resolution=size, crop=1.0, mean=(127.5,) * channels, std=(127.5,) * channels
         )
         self.arguments = networks.fitted_to(network, size)
+        self.recipe = options.recipe_of(network)
         networks.input_shape(network, self.arguments, size)
         self.cost(2)  # a resolution that it cannot have is said before a file is read
 
-    def job(self) -> Job:
-        """Pixels."""
-        return pixels_job(self.preprocessing)
+    def jobs(self, listing: Listing) -> list[Job]:
+        """Pixels; and whole images, where training shows other parts of them."""
+        jobs = [pixels_job(self.preprocessing)]
+        if self.recipe.augmentation != UNCHANGED:
+            jobs.append(prepared_job(listing, Reduction.for_training(self.preprocessing)))
+        return jobs
 
     def cost(self, num_classes: int) -> Totals:
         """Counted on the network itself."""
         return sketched_cost(self.network, num_classes, self.arguments, self.preprocessing).totals
 
     def check_memory(self, images: int, num_classes: int) -> None:
-        """Refuse a training that this machine has no memory for.
+        """Refuse a training that this machine, or its GPU, has no memory for.
 
         Args:
             images: of the data.
@@ -60,29 +74,27 @@ class ScratchCandidate:
 
         Raises:
             MachineError: it has not.
+            UsageError: batches that batch norm cannot train on; or "cuda", and torch sees no GPU.
         """
-        size, needed = self.preprocessing.resolution, self._memory(self.preprocessing.resolution, images, num_classes)
-        if has_memory(needed):
-            return
-        fitting = next((s for s in self._smaller() if has_memory(self._memory(s, images, num_classes))), None)
-        raise too_little_memory(
-            f"training {self.network} at {size} px", needed,
-            f"--resolution {fitting} would fit" if fitting else "take another network",
+        from ..training.device import choose_device
+        from ..training.memory import check_memory
+
+        def count(recipe: Recipe, resolution: int) -> "Memory":
+            return self.memory(recipe, resolution, images, num_classes)
+
+        check_memory(
+            count, self.recipe, self.preprocessing.resolution, self._smaller(), what=self.network,
+            device=choose_device(self.options.device),
         )  # fmt: skip
 
-    def _memory(self, size: int, images: int, num_classes: int) -> int:
-        """Bytes that training takes at a resolution, about."""
-        from ..training.loop import Recipe
-        from ..training.saved import bytes_per_image
+    def memory(self, recipe: Recipe, resolution: int, images: int, num_classes: int) -> "Memory":
+        """What a training takes."""
+        from ..training.memory import training_memory
 
-        arguments = networks.fitted_to(self.network, size)
+        arguments = networks.fitted_to(self.network, resolution)
         with sketch():
-            network = networks.create(self.network, num_classes, arguments)
-        pixels = replace(self.preprocessing, resolution=size).shape
-        weights = sum(4 * p.numel() for p in network.parameters())
-        step = bytes_per_image(network, networks.input_shape(self.network, arguments, size))
-        # pixels as gathered and as torch has them; gradients, momentum and the best epoch's weights beside the weights
-        return 2 * images * math.prod(pixels) + 4 * weights + min(images, Recipe.batch) * step
+            network = self._build(num_classes, arguments)
+        return training_memory(network, recipe, networks.input_shape(self.network, arguments, resolution), images)
 
     def _smaller(self) -> Iterator[int]:
         """Halves of the resolution, down to the smallest that the network takes."""
@@ -104,77 +116,99 @@ class ScratchCandidate:
         network = networks.create(self.network, 2, self.arguments)
         return FrozenNetwork(export_graph(network, self.preprocessing, ["logits"]).SerializeToString())
 
-    def fit(self, rows: NDArray[Any], task: Task, *, threads: int, track: Track) -> Fitted:
+    def fit(self, rows: Sequence[Any], task: Task, draft: Draft, *, threads: int, track: Track) -> Fitted:
         """Train; `val`, or the tenth of `train` held out by hash, chooses the epoch."""
-        import torch
-
-        from ..runtime.graph import classifier_graph
-        from ..training.loop import Images, Recipe, train
+        from .training_data import training_data
 
         start = time.monotonic()
-        learn = task.train & ~task.held_out
-        if learn.sum() < 2:
-            raise DataError("training from scratch needs two images or more to learn from; add images to `train`")
-        choose = task.val if task.val.any() else task.held_out
-        mean, std = pixel_statistics(rows[learn])
-        preprocessing = replace(self.preprocessing, mean=mean, std=std)
-        weights_of = np.ones(len(rows), np.float32)
-        if task.balance:
-            counts = np.bincount(task.labels[learn], minlength=task.num_classes)
-            weights_of[learn] = learn.sum() / (np.count_nonzero(counts) * counts[task.labels[learn]])
+        data = training_data(rows, task, self.recipe, self.preprocessing, threads=threads)
+        trained = self._train(data, task.num_classes, draft, threads=threads, track=track)
+        return self._fitted(trained, data, task, start)
 
-        def images(mask: Mask) -> Images:
-            parts = (rows[mask], task.labels[mask], weights_of[mask])
-            return Images(*(torch.from_numpy(np.ascontiguousarray(part)) for part in parts))
+    def _train(self, data: "TrainingData", num_classes: int, draft: Draft, *, threads: int, track: Track) -> "Trained":
+        """Begin to train, or go on."""
+        from ..training.checkpoint import Checkpoints, identity
+        from ..training.device import choose_device
+        from ..training.loop import train
+        from ..training.state import Setting
 
-        recipe = Recipe(seed=self.options.seed, time_limit=self.options.time_limit)
-        recipe = replace(recipe, epochs=self.options.epochs or recipe.epochs)
-        trained = train(
-            lambda: networks.create(self.network, task.num_classes, self.arguments), recipe, preprocessing,
-            images(learn), images(choose), threads=threads, track=track,
+        usual = Setting(threads, device=choose_device(self.options.device))
+        plan = self._plan(data, num_classes, usual, draft)
+        setting = usual._replace(precision=plan.trial.precision, channels_last=plan.trial.channels_last)
+        same = identity(self.recipe, setting, data.fingerprint)
+        return train(
+            lambda: self._build(num_classes, self.arguments), self.recipe, setting, data.preprocessing, fit=data.fit,
+            choose=data.judged, track=_Told(track, f"of {self.network} ({plan.words})"),
+            checkpoints=Checkpoints(draft.checkpoints(self.network), self.recipe, same),
         )  # fmt: skip
-        best = min(trained.history, key=lambda row: row.choice_nll)
+
+    def _fitted(self, trained: "Trained", data: "TrainingData", task: Task, start: float) -> Fitted:
+        """What came of it; its probabilities are those of the graph that users get."""
+        from ..runtime.graph import classifier_graph
+
         judge = "the `val` split" if task.val.any() else "a tenth of `train`, held out by hash"
-        graph = classifier_graph(trained.network, preprocessing).SerializeToString(deterministic=True)
+        network = self._without_aux(trained.network, task.num_classes)
+        graph = classifier_graph(network, data.preprocessing).SerializeToString(deterministic=True)
         session = FrozenNetwork(graph)
-        state = {name: tensor.numpy() for name, tensor in trained.network.state_dict().items()}
+        notes = (*data.notes, *trained.notes, *_told(trained, self.recipe.epochs))
+        state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
         return Fitted(
-            choice_probs=trained.probs[task.compare[choose]],
-            how_chosen=f"epoch {best.epoch} of {len(trained.history)} by {judge}",
+            choice_probs=trained.probs[task.compare[data.choose]],
+            how_chosen=f"epoch {trained.best_epoch} of {len(trained.history)} by {judge}",
             cross_validation=None,
-            history=tuple(
-                Step(h.epoch, None, h.train_nll, h.choice_nll, h.choice_top1, h.seconds) for h in trained.history
-            ),
+            history=tuple(Step(**row._asdict()) for row in trained.history),
             arguments=self.arguments,
-            preprocessing=preprocessing,
+            preprocessing=data.preprocessing,
             probs=lambda measured: _run(session, measured),
-            fitted_on=learn,
+            fitted_on=data.learn,
             artefacts=lambda: (serialise(state, self.network, self.arguments), graph),
             seconds=time.monotonic() - start,
-            notes=tuple(f"{self.network}: {note}" for note in _told(trained, recipe)),
+            notes=tuple(f"{self.network}: {note}" for note in notes),
         )
 
+    def _build(self, num_classes: int, arguments: dict[str, Any]) -> "nn.Module":
+        """The network as it is trained: with its auxiliary heads, where it has some and the recipe listens to them."""
+        with_aux = "aux" in networks.describe(self.network).arguments and self.recipe.aux_weight > 0
+        return networks.create(self.network, num_classes, arguments | ({"aux": True} if with_aux else {}))
 
-def _told(trained: "Trained", recipe: "Recipe") -> tuple[str, ...]:
+    def _without_aux(self, trained: "nn.Module", num_classes: int) -> "nn.Module":
+        """The network as it is kept."""
+        network, state = networks.create(self.network, num_classes, self.arguments), trained.state_dict()
+        network.load_state_dict({name: state[name] for name in network.state_dict()})
+        return network.eval()
+
+    def _plan(self, data: "TrainingData", num_classes: int, usual: "Setting", draft: Draft) -> "Plan":
+        """What a training will take; measured once a run."""
+        from ..training.plan import make_plan
+
+        plans: dict[str, Any] = draft.record.get("training", {})
+        memory = self.memory(self.recipe, self.preprocessing.resolution, len(data.learn), num_classes)
+        plan = make_plan(
+            lambda: self._build(num_classes, self.arguments), self.recipe, data.preprocessing, data.fit,
+            memory_bytes=memory.on(usual.device), usual=usual, known=plans.get(self.network),
+        )  # fmt: skip
+        if self.network not in plans:
+            draft.note("training", plans | {self.network: plan.to_json()})
+        return plan
+
+
+class _Told:
+    """Progress with more words."""
+
+    def __init__(self, track: Track, words: str) -> None:
+        self.track, self.words = track, words
+
+    def __call__(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:
+        return self.track(items, total, f"{what} {self.words}")
+
+
+def _told(trained: "Trained", epochs: int) -> tuple[str, ...]:
     """Why training ended before its last epoch, where it did."""
-    run = len(trained.history)
-    if run == recipe.epochs:
+    if not trained.stopped:
         return ()
-    diverged = not math.isfinite(trained.history[-1].train_nll)
-    why = "the loss is no number" if diverged else f"the time limit of {recipe.time_limit:g} s is over"
-    return (f"training stopped after {run} of {recipe.epochs} epochs: {why}",)
-
-
-def pixel_statistics(pixels: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation a channel of (n, H, W, C), in levels of 0..255, by exact counts of the levels."""
-    levels = np.arange(256.0)
-    means, stds = [], []
-    for channel in range(pixels.shape[3]):
-        counts = np.bincount(pixels[..., channel].ravel(), minlength=256)
-        mean = float(np.average(levels, weights=counts))
-        means.append(mean)
-        stds.append(max(1.0, float(np.sqrt(np.average((levels - mean) ** 2, weights=counts)))))
-    return tuple(means), tuple(stds)
+    if trained.stopped.startswith("training diverged"):
+        return (f"{trained.stopped}; the weights of epoch {trained.best_epoch} are kept, a lower lr would go further",)
+    return (f"training stopped after {len(trained.history)} of {epochs} epochs: {trained.stopped}",)
 
 
 def _run(session: FrozenNetwork, pixels: NDArray[np.uint8]) -> Floats:

@@ -1,6 +1,6 @@
 """What a candidate is given, and what it gives back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from .. import networks
 from ..cost import CostReport, Totals, analyze, sketch
 from ..data.preprocessing import Preprocessing
+from ..data.samples import Listing, Sample
 from ..metrics import Interval
 from ..progress import Track
-from ..runtime.gather import Job
+from ..runtime.jobs import Job
 from ..runtime.session import FrozenNetwork
 from ..weights import Used
+from .draft import Draft
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -25,6 +27,8 @@ class Task:
     """What every candidate is fitted on; arrays are over the n usable samples.
 
     Attributes:
+        listing: where the samples are.
+        samples: with their hashes.
         labels: (n,).
         num_classes: K.
         train: which fit the weights.
@@ -35,6 +39,8 @@ class Task:
         balance: weigh all classes alike.
     """
 
+    listing: Listing
+    samples: tuple[Sample, ...]
     labels: NDArray[np.int64]
     num_classes: int
     train: Mask
@@ -48,12 +54,15 @@ class Task:
 class Step(NamedTuple):
     """A row of `history.csv`: one strength of the penalty, or one epoch."""
 
-    epoch: int | None
-    l2: float | None
-    train_nll: float | None
-    choice_nll: float
-    choice_top1: float | None
-    seconds: float | None
+    epoch: int | None = None
+    l2: float | None = None
+    train_loss: float | None = None
+    choice_nll: float | None = None
+    choice_top1: float | None = None
+    lr: float | None = None
+    images_per_second: float | None = None
+    waiting: float | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +76,7 @@ class Fitted:
         history: rows of `history.csv`.
         arguments: of the network's builder.
         preprocessing: with the final mean and std.
-        probs: rows of this candidate -> probabilities.
+        probs: rows of this candidate's first job -> probabilities.
         fitted_on: which samples the weights have seen.
         artefacts: makes the state dict (safetensors) and the graph (ONNX), serialised.
         seconds: it took.
@@ -99,8 +108,8 @@ class Candidate(Protocol):
         """The published weights that it stands on; known after `prepare`."""
         ...
 
-    def job(self) -> Job:
-        """What is wanted of every image."""
+    def jobs(self, listing: Listing) -> list[Job]:
+        """What is wanted of every image: first what an evaluation takes, then what else training is glad of."""
         ...
 
     def cost(self, num_classes: int) -> Totals:
@@ -115,8 +124,8 @@ class Candidate(Protocol):
         """The network for a measurement of its time; the last layer may be missing."""
         ...
 
-    def fit(self, rows: NDArray[Any], task: Task, *, threads: int, track: Track) -> Fitted:
-        """Fit on this candidate's rows, one for each sample."""
+    def fit(self, rows: Sequence[Any], task: Task, draft: Draft, *, threads: int, track: Track) -> Fitted:
+        """Fit on the rows of this candidate's jobs, by sample; the draft keeps what an interrupted run needs."""
         ...
 
 

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from .. import __version__, report
-from ..data.decoding import UnreadableImageError, read, thumbnail
+from ..data.decoding import UnreadableImageError, thumbnail
 from ..data.text import write_csv
 from ..runtime.session import cpu_name
 from .options import Options
 from .outcome import Outcome
+from .task import Step
 
 MISTAKES, THUMBNAIL = 24, 160  # how many the page shows, pixels
 
@@ -90,7 +91,7 @@ def _write_tables(folder: Path, outcome: Outcome) -> None:
     )
     write_csv(
         folder / "history.csv",
-        ["network", "transfer", "epoch", "l2", "train_nll", "choice_nll", "choice_top1", "seconds"],
+        ["network", "transfer", *Step._fields],
         ([t.network, t.transfer, *step] for t in outcome.tried for step in t.history),
     )
 
@@ -177,7 +178,7 @@ def next_steps(out: Path, data: Path) -> tuple[report.NextStep, ...]:
     return (
         report.NextStep("Classify new photos", f"convwise predict {run} PHOTO ..."),
         report.NextStep("Measure it again, or on other images", f"convwise evaluate {run} {folder}"),
-        report.NextStep("See what is wrong in the folder", f"convwise scan {folder}"),
+        report.NextStep("See what is wrong with the images", f"convwise scan {folder}"),
     )
 
 
@@ -200,7 +201,7 @@ def _mistakes(outcome: Outcome) -> tuple[report.Mistake, ...]:
     for i in worst:
         sample = outcome.measured[i]
         try:
-            picture = thumbnail(read(outcome.listing.path(sample)), THUMBNAIL)
+            picture = thumbnail(outcome.listing.read(sample), THUMBNAIL)
         except (OSError, UnreadableImageError):  # the file went away since it was read: the row stays, without picture
             picture = None
         p = outcome.probs[i]

@@ -1,6 +1,6 @@
 """What is computed once and kept on disk: where it is and how much it may take.
 
-Everything here may be deleted at any time. An entry is a folder under `rows` or `graphs`.
+Everything here may be deleted at any time. An entry is a folder under `rows`, `images` or `graphs`.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from ..places import cache_dir
 
 
 def cache_limit() -> int:
-    """Bytes that the cached rows may take: CONVWISE_CACHE_GB (20) times 10^9.
+    """Bytes that the cached entries may take: CONVWISE_CACHE_GB (20) times 10^9.
 
     Raises:
         UsageError: the variable is not a positive number.
@@ -101,8 +101,8 @@ def make_room(keep: Collection[Path]) -> None:
 
 
 def cache_usage() -> dict[str, int]:
-    """Bytes by kind: rows (features, pixels), graphs, weights, index."""
-    usage = {"rows": 0, "graphs": 0, "weights": 0, "index": 0}
+    """Bytes by kind: rows (features, pixels), prepared images, graphs, weights, index."""
+    usage = {"rows": 0, "images": 0, "graphs": 0, "weights": 0, "index": 0}
     for path in cache_dir().rglob("*"):
         if path.is_file():
             kind = path.relative_to(cache_dir()).parts[0]
@@ -117,7 +117,7 @@ def clear_cache() -> None:
         MachineError: a file cannot be deleted.
     """
     try:
-        for name in ("rows", "graphs", "weights"):
+        for name in ("rows", "images", "graphs", "weights"):
             if (cache_dir() / name).exists():
                 shutil.rmtree(cache_dir() / name)
         for path in cache_dir().glob(f"{INDEX}*"):
@@ -131,7 +131,7 @@ def clear_cache() -> None:
 def _entries() -> list[tuple[Path, int, float]]:
     """Folder, bytes and time of last use of every entry; files that vanish meanwhile count nothing."""
     found = []
-    for kind in ("rows", "graphs"):
+    for kind in ("rows", "images", "graphs"):
         for folder in (cache_dir() / kind).glob("[!.]*"):
             try:
                 found.append((folder, sum(f.stat().st_size for f in folder.iterdir()), folder.stat().st_mtime))

@@ -1,4 +1,4 @@
-"""One pass over a folder's files: read, hash, decode and compute whatever is not known yet, in threads.
+"""One pass over the images of a listing: read, hash, decode and compute whatever is not known yet, in threads.
 
 A file is read once and decoded once for everything that is wanted of it. Nothing is scanned first: bad files come out
 of this pass, each with its reason.
@@ -6,67 +6,26 @@ of this pass, each with its reason.
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..data import decoding
-from ..data.preprocessing import Preprocessing
 from ..data.samples import Listing, Sample
+from ..data.sources import Stamp
 from ..data.threads import map_in_order
 from ..errors import DataError, MachineError, MissingExtraError
 from ..machine import in_bytes
 from ..progress import Track, silent
-from .cache import key_of, make_room
-from .index import FileIndex, Stamp, Verdict, stamp
+from .cache import make_room
+from .index import FileIndex, Verdict
+from .jobs import Job
 from .room import check_room, names
-from .rows import FLUSH_SECONDS, Rows
-from .session import FrozenNetwork
+from .rows import FLUSH_SECONDS, Array
 
 T = TypeVar("T")
 ATTEMPTS = 4  # to have all rows at once, while other processes may delete some
-Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is wanted of every image: rows, kept in the cache, computed from prepared pixels where they are missing."""
-
-    name: str
-    preprocessing: Preprocessing
-    rows: Rows
-    compute: Callable[[NDArray[np.uint8]], Array]
-
-
-def pixels_job(preprocessing: Preprocessing) -> Job:
-    """Want the prepared pixels themselves, uint8 (H, W, C)."""
-    key = key_of({"rows": "pixels", "preprocessing": preprocessing.to_json(), "decoding": decoding.rule()})
-    name = f"pixels at {preprocessing.resolution} px"
-    return Job(name, preprocessing, Rows(key, preprocessing.shape, np.uint8), lambda pixels: pixels)
-
-
-def features_job(frozen: FrozenNetwork, graph_sha256: str, cut: str, width: int, preprocessing: Preprocessing) -> Job:
-    """Want what stands at a cut of a frozen network, float32 (width,)."""
-    key = key_of(
-        {
-            "rows": "features",
-            "graph": graph_sha256,
-            "cut": cut,
-            "preprocessing": preprocessing.to_json(),
-            "decoding": decoding.rule(),
-            "engine": frozen.engine(),
-            "view": None,
-        }
-    )
-
-    def compute(pixels: NDArray[np.uint8]) -> Array:
-        return frozen.run(pixels[None], [cut])[0].reshape(width)
-
-    return Job(f"features at {preprocessing.resolution} px", preprocessing, Rows(key, (width,), np.float32), compute)
 
 
 @dataclass(frozen=True)
@@ -77,14 +36,14 @@ class Gathered:
         samples: the usable ones with their hashes, in the listing's order.
         verdicts: one a usable sample.
         skipped: path -> reason, for the files that cannot be used.
-        rows: one array a job, (usable samples, *row).
+        rows: one array a job, (usable samples, *row), or what its store reads instead.
         files_read: files that were read now; of the others everything was known.
     """
 
     samples: tuple[Sample, ...]
     verdicts: tuple[Verdict, ...]
     skipped: dict[str, str]
-    rows: tuple[Array, ...]
+    rows: tuple[Any, ...]
     files_read: int
 
     def check(self, listing: Listing) -> None:
@@ -126,8 +85,8 @@ def gather(listing: Listing, jobs: Sequence[Job], *, threads: int, track: Track 
     files_read, rows = 0, []
     with FileIndex() as index:
         verdicts, missing = _known(listing, jobs, index)
-        to_write = sum(job.rows.row_bytes * _lacking(job, missing, verdicts) for job in jobs)
-        check_room(jobs, len(listing.samples), to_write, threads)
+        to_write = sum(job.row_bytes * _lacking(job, missing, verdicts) for job in jobs)
+        check_room(jobs, len(listing.samples), round(to_write), threads)
         for _ in range(ATTEMPTS):
             if missing:
                 files_read += len(missing)
@@ -157,7 +116,7 @@ def gather(listing: Listing, jobs: Sequence[Job], *, threads: int, track: Track 
 
 def _known(listing: Listing, jobs: Sequence[Job], index: FileIndex) -> tuple[dict[str, Verdict], list[Sample]]:
     """Split the samples into those of which everything is known and those to look at."""
-    marks = {s.path: stamp(listing.path(s)) for s in listing.samples}
+    marks = {s.path: listing.stamp(s) for s in listing.samples}
     files = index.lookup(listing.path(s) for s in listing.samples)
     hashes = {}
     for s in listing.samples:
@@ -214,10 +173,9 @@ def _save(jobs: Sequence[Job], index: FileIndex, unsaved: Sequence[tuple[Path, S
 
 
 def _look(listing: Listing, sample: Sample, jobs: Sequence[Job]) -> _Look:
-    path = listing.path(sample)
-    mark = stamp(path)
+    mark = listing.stamp(sample)
     try:
-        data = decoding.read(path)
+        data = listing.read(sample)
     except OSError as error:
         return _Look(mark, Verdict("", problem=f"cannot be read: {error.strerror or error}"))
     digest = hashlib.sha256(data)
@@ -234,4 +192,4 @@ def _what(jobs: Sequence[Job], n: int) -> str:
     """What the pass does, with the size of what it will put on disk."""
     if not jobs:
         return "reading"
-    return f"{names(jobs)} ({in_bytes(n * sum(job.rows.row_bytes for job in jobs))} to cache)"
+    return f"{names(jobs)} ({in_bytes(round(n * sum(job.row_bytes for job in jobs)))} to cache)"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
 
 from ..data.decoding import rule
+from ..data.sources import Stamp
 from ..errors import MachineError
 from ..places import cache_dir, disk_errors
 from .cache import INDEX
@@ -24,15 +25,6 @@ CREATE TABLE IF NOT EXISTS images (
 """
 
 
-class Stamp(NamedTuple):
-    """What changes when a file changes, or another takes its place: an archive gives many files one time and size."""
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
-
-
 class Verdict(NamedTuple):
     """What decoding a file found; `problem` is empty for a usable image, `sha256` is hex."""
 
@@ -42,15 +34,6 @@ class Verdict(NamedTuple):
     height: int = 0
     animated: bool = False
     problem: str = ""
-
-
-def stamp(path: Path) -> Stamp | None:
-    """Size and time of a file, None if it cannot be reached."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return Stamp(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
 
 class FileIndex:

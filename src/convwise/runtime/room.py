@@ -2,18 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ..errors import MachineError, UsageError
 from ..machine import has_memory, in_bytes, machine_memory, too_little_memory
 from ..places import cache_dir
 from .cache import cache_limit, free_disk
-
-if TYPE_CHECKING:
-    from .gather import Job
+from .jobs import Job
 
 
-def check_room(jobs: Sequence["Job"], n: int, to_write: int, threads: int) -> None:
+def check_room(jobs: Sequence[Job], n: int, to_write: int, threads: int) -> None:
     """Refuse rows of n files that have no room.
 
     Args:
@@ -26,8 +23,9 @@ def check_room(jobs: Sequence["Job"], n: int, to_write: int, threads: int) -> No
         UsageError: they are more than the cache may take.
         MachineError: they are more than the disk or the memory can take.
     """
-    wanted = n * sum(job.rows.row_bytes for job in jobs)
-    image = 3 * sum(math.prod(job.preprocessing.shape) for job in jobs)  # Pillow's own, its bytes, the array
+    wanted = _rows(jobs, n)
+    images = threads * round(3 * sum(job.image_bytes for job in jobs))  # Pillow's own, its bytes, the array
+    held = [job for job in jobs if not job.rows.mapped]
     rows, limit, free = f"{names(jobs)} of {n} files", cache_limit(), free_disk()
     if wanted > limit:
         raise UsageError(
@@ -39,21 +37,32 @@ def check_room(jobs: Sequence["Job"], n: int, to_write: int, threads: int) -> No
             f"{rows} take {in_bytes(to_write)} of disk, and {str(cache_dir())!r} has {in_bytes(free)} left; free some "
             f"space (`convwise cache --clear`) or set CONVWISE_CACHE to another disk{_or_lower(jobs, n, free)}"
         )
-    if not has_memory(needed := wanted + threads * image):
-        room = (machine_memory() or 0) - threads * image
-        raise too_little_memory(f"reading {rows}", needed, f"take fewer images{_or_lower(jobs, n, room)}")
+    if not has_memory(needed := _rows(held, n) + images):
+        room = (machine_memory() or 0) - images
+        raise too_little_memory(f"reading {rows}", needed, f"take fewer images{_or_lower(held, n, room)}")
 
 
-def _or_lower(jobs: Sequence["Job"], n: int, room: int) -> str:
+def has_room(jobs: Sequence[Job], n: int) -> bool:
+    """Whether rows of n files have room in the cache and on its disk."""
+    missing = round(sum(max(0, n - len(job.rows)) * job.row_bytes for job in jobs))
+    return _rows(jobs, n) <= cache_limit() and missing <= free_disk()
+
+
+def _rows(jobs: Sequence[Job], n: int) -> int:
+    """Bytes of the rows of n files, about."""
+    return round(n * sum(job.row_bytes for job in jobs))
+
+
+def _or_lower(jobs: Sequence[Job], n: int, room: int) -> str:
     """What else can be done where pixels are kept: take a resolution whose rows have room."""
-    pixels = [job for job in jobs if job.rows.shape == job.preprocessing.shape]
-    if not pixels:
+    growth = sum(job.growth for job in jobs)
+    if not growth:
         return ""
-    features = n * sum(job.rows.row_bytes for job in jobs if job not in pixels)
-    side = math.isqrt(max(0, room - features) // (n * sum(job.preprocessing.channels for job in pixels)))
+    fixed = _rows([job for job in jobs if not job.growth], n)
+    side = math.isqrt(max(0, room - fixed) // (n * growth))
     return " or lower --resolution" + (f" to {side}" if side else "")
 
 
-def names(jobs: Sequence["Job"]) -> str:
+def names(jobs: Sequence[Job]) -> str:
     """What is computed, for people."""
     return " and ".join(job.name for job in jobs)

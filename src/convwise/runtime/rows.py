@@ -30,6 +30,8 @@ class Rows:
         dtype: of one row.
     """
 
+    mapped = False  # rows that were read lie in memory
+
     def __init__(self, key: str, shape: tuple[int, ...], dtype: DTypeLike) -> None:
         self.folder = cache_dir() / "rows" / key
         self.shape, self.dtype = shape, np.dtype(dtype)

@@ -1,10 +1,9 @@
-"""Training a network from pixels: one plain loop, on prepared images in memory."""
+"""Training a network from pixels: one plain loop."""
 
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from contextlib import contextmanager
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
@@ -13,179 +12,230 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..data.preprocessing import Preprocessing
-from ..errors import DataError
+from ..errors import DataError, UsageError
 from ..progress import Track
+from .batches import Batch, Batches, Images, epoch_seed
+from .checkpoint import Checkpoints
+from .device import on_device, reproducible
+from .optimizers import average
+from .precision import products_in
+from .recipe import Recipe, rate
+from .state import Epoch, Setting, State
+
+Normalise = Callable[[Tensor], Tensor]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How a network is trained.
+class WithAux(Protocol):
+    """A network that has auxiliary heads."""
 
-    Attributes:
-        epochs: passes over the training images.
-        batch: images a step.
-        lr: peak of the learning rate; it rises over the first tenth of the steps and falls linearly to 0.
-        momentum: Nesterov's.
-        weight_decay: of SGD.
-        seed: of the initial weights, the order of the images and dropout.
-        time_limit: seconds after which the epoch under way is the last one; None has none.
-
-    Source of the defaults: our measurements with LeNet-5 on held-out training images.
-    """
-
-    epochs: int = 30
-    batch: int = 32
-    lr: float = 0.02
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    seed: int = 0
-    time_limit: float | None = None
-
-
-class Images(NamedTuple):
-    """Prepared pixels, uint8 (n, H, W, C), their labels (n,) and, for a loss, their weights (n,) of mean 1."""
-
-    pixels: Tensor
-    labels: Tensor
-    weights: Tensor
-
-
-class Epoch(NamedTuple):
-    """One row of the history: NLL in nats on what trains and on what chooses, and the share right there."""
-
-    epoch: int
-    train_nll: float
-    choice_nll: float
-    choice_top1: float
-    seconds: float
+    def forward_aux(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Logits, and those of each auxiliary head."""
+        ...
 
 
 class Trained(NamedTuple):
-    """The network with the weights of its best epoch, its probabilities (m, K) on what chose, and the history."""
+    """The network with the weights of its best epoch, its probabilities (m, K) on what chose, and how it came about.
+
+    Attributes:
+        network, probs, history: as said.
+        best_epoch: from 1.
+        stopped: why training ended before its time; empty where it did not.
+        notes: what else a user should know.
+    """
 
     network: nn.Module
     probs: NDArray[np.float32]
     history: tuple[Epoch, ...]
+    best_epoch: int
+    stopped: str
+    notes: tuple[str, ...]
 
 
 def train(
-    build: Callable[[], nn.Module], recipe: Recipe, preprocessing: Preprocessing, fit: Images, choose: Images,
-    *, threads: int, track: Track,
+    build: Callable[[], nn.Module], recipe: Recipe, setting: Setting, preprocessing: Preprocessing,
+    *, fit: Batches, choose: Images, track: Track, checkpoints: Checkpoints | None = None,
 ) -> Trained:  # fmt: skip
     """Train a network; of all epochs the one with the lowest NLL on `choose` counts.
 
     Args:
         build: makes the network, drawing its weights from torch's generator.
         recipe: how.
+        setting: how this machine computes; another one gives slightly other weights.
         preprocessing: gives mean and std, by which the pixels are normalised.
         fit: what the weights learn from.
         choose: what chooses the epoch.
-        threads: of torch; another number gives slightly other weights.
-        track: shows progress over the epochs.
+        track: shows progress over the steps.
+        checkpoints: where an interrupted training goes on; None keeps nothing.
 
     Raises:
-        DataError: the loss is not a number from the first epoch on.
+        DataError: the loss is not a number in the first epoch already.
+        UsageError: batches that batch norm cannot train on.
+        MachineError: a checkpoint cannot be written; the one before it is kept.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(recipe.seed)
-            return _train(build(), recipe, preprocessing, fit, choose, track)
-    finally:
-        torch.set_num_threads(before)
+    normalise = normaliser(preprocessing, setting)
+    with torch_as_it_was(setting):
+        torch.manual_seed(recipe.seed)
+        state = State.begin(build(), recipe, setting)
+        check_batch(state.network, recipe)
+        notes = checkpoints.restore(state) if checkpoints else ()
+        steps = recipe.epochs * len(fit.sizes)
+        for _ in track(epochs(state, recipe, fit, choose, normalise), steps - state.step, "steps"):
+            if checkpoints and checkpoints.due():
+                checkpoints.save(state)
+        if checkpoints:
+            checkpoints.save(state)
+        if not state.best:
+            raise DataError(f"{state.stopped}; try a lower lr than {recipe.lr:g}, and `convwise scan` on the images")
+        network = state.judged
+        network.load_state_dict(state.best)
+        probs = predict(network, choose, normalise, recipe.piece).numpy()
+    return Trained(network.cpu().eval(), probs, tuple(state.history), state.best_epoch, state.stopped, notes)
 
 
-def _train(
-    network: nn.Module, recipe: Recipe, preprocessing: Preprocessing, fit: Images, choose: Images, track: Track
-) -> Trained:
-    network.to(memory_format=torch.channels_last)
-    normalise = _normaliser(preprocessing)
-    optimizer = torch.optim.SGD(
-        network.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
-    )
-    steps = recipe.epochs * len(batch_sizes(len(fit.labels), recipe.batch))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: triangle(step, steps))
-    history: list[Epoch] = []
-    best: dict[str, Tensor] = {}
-    best_probs = np.empty(0, np.float32)
-    start = time.monotonic()
-    for epoch in track(range(recipe.epochs), recipe.epochs, "epochs at most" if recipe.time_limit else "epochs"):
-        torch.manual_seed(recipe.seed * 1_000_003 + epoch + 1)  # order and dropout follow from seed and epoch alone
-        train_nll = train_epoch(network, batches(fit, recipe.batch, normalise), optimizer, schedule)
-        probs = predict(network, choose, normalise, recipe.batch)
-        nll, top1 = _score(probs, choose.labels)
-        if math.isfinite(nll) and (not best or nll < min(row.choice_nll for row in history)):
-            best = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-            best_probs = probs.numpy()
-        history.append(Epoch(epoch + 1, train_nll, nll, top1, round(time.monotonic() - start, 3)))
-        if not math.isfinite(train_nll) or (recipe.time_limit and time.monotonic() - start > recipe.time_limit):
-            break
-    if not best:
-        raise DataError(
-            f"training diverged in epoch 1: the loss is {history[0].train_nll}; look at the images with `convwise scan`"
-        )
-    network.load_state_dict(best)
-    return Trained(network.eval(), best_probs, tuple(history))
+def epochs(
+    state: State, recipe: Recipe, fit: Batches, choose: Images, normalise: Normalise
+) -> Iterator[State]:  # fmt: skip
+    """Train to the end, yielding after each step; what is yielded is always the same state, fit to be kept."""
+    steps = len(fit.sizes)
+    while state.epoch < recipe.epochs and not state.stopped:
+        done = state.step - state.epoch * steps
+        if done == 0:
+            torch.manual_seed(epoch_seed(recipe.seed, state.epoch))  # dropout follows from seed and epoch alone
+        yield from train_epoch(state, recipe, fit.epoch(state.epoch, done), steps, normalise)
+        finish_epoch(state, recipe, recipe.lr * rate(recipe, state.step - 1, steps), choose, normalise)
 
 
 def train_epoch(
-    network: nn.Module,
-    batches: Iterable[tuple[Tensor, Tensor, Tensor]],
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-) -> float:
-    """Take one step a batch of (pixels, labels, weights); returns the mean loss."""
-    network.train()
-    total, count = 0.0, 0
-    for x, labels, weights in batches:
-        loss = (F.cross_entropy(network(x), labels, reduction="none") * weights).mean()
+    state: State, recipe: Recipe, batches: Iterable[Batch], steps: int, normalise: Normalise
+) -> Iterator[State]:
+    """Take one step a batch, yielding after each; `steps` is their number in a whole epoch.
+
+    A loss that is not a number ends it before that step, so that the weights stay those of the step before.
+    """
+    network, optimizer = state.network.train(), state.optimizer
+    for batch in state.timed(on_device(batches, state.setting.device)):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.lr * rate(recipe, state.step, steps)
         optimizer.zero_grad()
-        loss.backward()
+        loss = sum(backward(state, recipe, piece, len(batch.labels), normalise) for piece in pieces(batch, recipe))
+        if not math.isfinite(loss):
+            state.stopped = f"training diverged in epoch {state.epoch + 1}: the loss is {loss}"
+            return
+        if recipe.clip is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
         optimizer.step()
-        schedule.step()
-        total, count = total + loss.item() * len(labels), count + len(labels)
-    return total / count
+        state.step += 1
+        if state.ema is not None and recipe.ema is not None:
+            average(state.ema, network, recipe.ema, state.step)
+        state.loss, state.images = state.loss + loss * len(batch.labels), state.images + len(batch.labels)
+        yield state
 
 
-def batches(
-    images: Images, size: int, normalise: Callable[[Tensor], Tensor]
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield the images in a random order, normalised, (B, C, H, W)."""
-    n = len(images.labels)
-    for rows in torch.randperm(n).split(batch_sizes(n, size)):
-        yield normalise(images.pixels[rows]), images.labels[rows], images.weights[rows]
+def pieces(batch: Batch, recipe: Recipe) -> Iterator[Batch]:
+    """The parts of a batch that go through the network at once; of two images or more where the batch has them."""
+    count = max(1, min(recipe.accumulate, len(batch.labels) // 2))
+    return (Batch(*parts) for parts in zip(*(tensor.tensor_split(count) for tensor in batch), strict=True))
 
 
-def batch_sizes(n: int, size: int) -> list[int]:
-    """How n images fall into batches; one left alone joins the last, since batch norm cannot train on it."""
-    sizes = [size] * (n // size) + ([n % size] if n % size else [])
-    return [*sizes[:-2], size + 1] if n > size and n % size == 1 else sizes
+def backward(state: State, recipe: Recipe, piece: Batch, whole: int, normalise: Normalise) -> float:
+    """Add to the gradients what a piece gives of the mean loss over a batch of `whole` images; returns that part."""
+    with products_in(state.setting.precision, state.setting.device):
+        loss = loss_of(state.forward, recipe, piece._replace(pixels=normalise(piece.pixels)))
+    loss = loss * (len(piece.labels) / whole)
+    loss.backward()
+    return loss.item()
+
+
+def loss_of(network: Callable[[Tensor], Tensor], recipe: Recipe, batch: Batch) -> Tensor:
+    """Mean loss over a batch of normalised pixels (B, C, H, W), that of auxiliary heads included."""
+
+    def mean_loss(logits: Tensor) -> Tensor:
+        smoothing = recipe.label_smoothing
+        losses = F.cross_entropy(logits.float(), batch.labels, reduction="none", label_smoothing=smoothing)
+        return (losses * batch.weights).mean()
+
+    if not recipe.aux_weight:
+        return mean_loss(network(batch.pixels))
+    logits, *others = all_logits(network, batch.pixels)
+    return mean_loss(logits) + sum(recipe.aux_weight * mean_loss(other) for other in others)
+
+
+def all_logits(network: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, ...]:
+    """Those of the network, then those of its auxiliary heads, where it has some."""
+    if not getattr(network, "aux", None):
+        return (network(x),)
+    logits, others = cast("WithAux", network).forward_aux(x)
+    return logits, *others
+
+
+def finish_epoch(state: State, recipe: Recipe, lr: float, choose: Images, normalise: Normalise) -> None:
+    """Judge the epoch, keep its weights if it is the best, and decide whether to stop."""
+    speed, waiting = state.speed
+    judged = (math.nan, math.nan) if state.stopped else score(state.judged, choose, normalise, recipe.piece)
+    nll, top1 = judged
+    if not math.isfinite(nll):
+        state.stopped = state.stopped or f"training diverged in epoch {state.epoch + 1}: the NLL is {nll}"
+    elif nll < state.best_nll:
+        state.best = {name: tensor.clone() for name, tensor in state.judged.state_dict().items()}
+    loss = state.loss / state.images if state.images and math.isfinite(nll) else math.nan
+    row = Epoch(state.epoch + 1, loss, nll, top1, lr, speed, waiting, state.seconds)
+    state.history.append(row)
+    state.loss, state.images, state.waited = 0.0, 0, 0.0
+    if state.stopped or state.epoch == recipe.epochs:
+        return
+    if recipe.patience is not None and state.epoch - state.best_epoch >= recipe.patience:
+        state.stopped = f"the NLL has not fallen for {recipe.patience} epochs"
+    elif recipe.time_limit is not None and row.seconds > recipe.time_limit:
+        state.stopped = f"the time limit of {recipe.time_limit:g} s is over"
+
+
+def score(network: nn.Module, images: Images, normalise: Normalise, size: int) -> tuple[float, float]:
+    """Mean NLL in nats, and the share right; `size` images at once."""
+    probs = predict(network, images, normalise, size)
+    picked = probs[torch.arange(len(images.labels)), images.labels].clamp_min(1e-12)
+    return -picked.log().mean().item(), (probs.argmax(dim=1) == images.labels).float().mean().item()
 
 
 @torch.no_grad()
-def predict(network: nn.Module, images: Images, normalise: Callable[[Tensor], Tensor], size: int) -> Tensor:
-    """Probabilities (n, K) in evaluation mode, `size` images at once."""
+def predict(network: nn.Module, images: Images, normalise: Normalise, size: int) -> Tensor:
+    """Probabilities (n, K) in evaluation mode, `size` images at once; in float32, as the classifier will give them."""
     network.eval()
-    return torch.cat([network(normalise(pixels)).softmax(dim=1) for pixels in images.pixels.split(size)])
+    return torch.cat([network(normalise(pixels)).softmax(dim=1).cpu() for pixels in images.pixels.split(size)])
 
 
-def triangle(step: int, steps: int) -> float:
-    """Share of the peak learning rate: up over the first tenth of the steps, then linearly down."""
-    warm_up = max(1, steps // 10)
-    return min((step + 1) / warm_up, max(0.0, (steps - step) / max(1, steps - warm_up)))
-
-
-def _normaliser(preprocessing: Preprocessing) -> Callable[[Tensor], Tensor]:
-    mean, std = torch.tensor(preprocessing.mean), torch.tensor(preprocessing.std)
+def normaliser(preprocessing: Preprocessing, setting: Setting) -> Normalise:
+    """What turns pixels into the input of a network."""
+    mean, std = (torch.tensor(levels, device=setting.device) for levels in (preprocessing.mean, preprocessing.std))
+    order = torch.channels_last if setting.channels_last else torch.contiguous_format
 
     def normalise(pixels: Tensor) -> Tensor:
-        """(B, H, W, C) uint8 -> (B, C, H, W); the strides stay, which is channels_last."""
-        return ((pixels.float() - mean) / std).permute(0, 3, 1, 2)
+        """(B, H, W, C) in levels of 0..255 -> (B, C, H, W)."""
+        return ((pixels.to(mean.device).float() - mean) / std).permute(0, 3, 1, 2).contiguous(memory_format=order)
 
     return normalise
 
 
-def _score(probs: Tensor, labels: Tensor) -> tuple[float, float]:
-    picked = probs[torch.arange(len(labels)), labels].clamp_min(1e-12)
-    return -picked.log().mean().item(), (probs.argmax(dim=1) == labels).float().mean().item()
+def check_batch(network: nn.Module, recipe: Recipe) -> None:
+    """Check that batch norm gets two images or more at once.
+
+    Raises:
+        UsageError: it does not.
+    """
+    normed = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+    if normed and recipe.batch < 2 * recipe.accumulate:
+        raise UsageError(
+            f"batch norm learns from two images or more at once, got batch {recipe.batch} in {recipe.accumulate} "
+            "piece(s); raise batch or lower accumulate"
+        )
+
+
+@contextmanager
+def torch_as_it_was(setting: Setting) -> Iterator[None]:
+    """Compute as the setting says inside, and leave torch's threads and generator as they were."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(setting.threads)
+    try:
+        with torch.random.fork_rng(range(setting.device == "cuda")), reproducible(setting.device):
+            yield
+    finally:
+        torch.set_num_threads(before)

@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .loop import all_logits
+
 IMAGES = 2  # that are counted; batch norm takes no single one
 
 
@@ -14,7 +16,7 @@ def bytes_per_image(network: nn.Module, input_shape: tuple[int, int, int]) -> in
     Every tensor that autograd keeps counts once, and the largest one twice more, for the gradients on their way.
 
     Args:
-        network: on the meta device, as `cost.sketch` builds it; it is left in training mode.
+        network: on the meta device, as `cost.sketch` builds it; it is left in training mode. Its auxiliary heads count.
         input_shape: of the image.
     """
     owned = {_storage(t) for t in (*network.parameters(), *network.buffers())}
@@ -26,7 +28,7 @@ def bytes_per_image(network: nn.Module, input_shape: tuple[int, int, int]) -> in
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, _same):
-        logits = network.train()(torch.zeros(IMAGES, *input_shape, device="meta"))
+        logits = all_logits(network.train(), torch.zeros(IMAGES, *input_shape, device="meta"))
     sizes = [t.untyped_storage().nbytes() for t in kept.values()]
     del logits  # until here it held the tensors
     return (sum(sizes) + 2 * max(sizes, default=0)) // IMAGES

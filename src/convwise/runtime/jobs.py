@@ -1,0 +1,97 @@
+"""What is wanted of every image, and where it is kept."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import decoding
+from ..data.preprocessing import Preprocessing
+from .cache import key_of
+from .rows import Array, Rows
+from .session import FrozenNetwork
+
+
+class Store(Protocol):
+    """Where rows are kept, each under the hash of its file: `Rows`, or `StoredImages`."""
+
+    folder: Path
+    mapped: bool  # rows that were read stay on disk
+
+    def __contains__(self, content: bytes) -> bool:
+        """Whether there is a row of this content."""
+        ...
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        ...
+
+    def add(self, content: bytes, row: Array, /) -> None:
+        """Keep a row."""
+        ...
+
+    def flush(self) -> None:
+        """Write what waits."""
+        ...
+
+    def read(self, contents: list[bytes]) -> tuple[Any, list[bytes]]:
+        """The rows in the order asked, and the contents that are missing."""
+        ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is wanted of every image: rows, kept in the cache, computed from prepared pixels where they are missing.
+
+    Attributes:
+        name: for people.
+        preprocessing: makes the pixels.
+        rows: keeps the rows.
+        compute: makes a row of pixels.
+        row_bytes: of one row, on average.
+        image_bytes: of the pixels of one image, on average.
+        growth: bytes of a row for each pixel of a square of the resolution; 0 where they do not follow from it.
+    """
+
+    name: str
+    preprocessing: decoding.Preparation
+    rows: Store
+    compute: Callable[[NDArray[np.uint8]], Array]
+    row_bytes: float
+    image_bytes: float
+    growth: int
+
+
+def pixels_job(preprocessing: Preprocessing) -> Job:
+    """Want the prepared pixels themselves, uint8 (H, W, C)."""
+    key = key_of({"rows": "pixels", "preprocessing": preprocessing.to_json(), "decoding": decoding.rule()})
+    name = f"pixels at {preprocessing.resolution} px"
+    rows = Rows(key, preprocessing.shape, np.uint8)
+    size, growth = rows.row_bytes, preprocessing.channels
+    return Job(name, preprocessing, rows, lambda pixels: pixels, row_bytes=size, image_bytes=size, growth=growth)
+
+
+def features_job(frozen: FrozenNetwork, graph_sha256: str, cut: str, width: int, preprocessing: Preprocessing) -> Job:
+    """Want what stands at a cut of a frozen network, float32 (width,)."""
+    key = key_of(
+        {
+            "rows": "features",
+            "graph": graph_sha256,
+            "cut": cut,
+            "preprocessing": preprocessing.to_json(),
+            "decoding": decoding.rule(),
+            "engine": frozen.engine(),
+            "view": None,
+        }
+    )
+
+    def compute(pixels: NDArray[np.uint8]) -> Array:
+        return frozen.run(pixels[None], [cut])[0].reshape(width)
+
+    rows, image_bytes = Rows(key, (width,), np.float32), math.prod(preprocessing.shape)
+    name = f"features at {preprocessing.resolution} px"
+    return Job(name, preprocessing, rows, compute, row_bytes=rows.row_bytes, image_bytes=image_bytes, growth=0)

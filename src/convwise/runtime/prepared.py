@@ -1,0 +1,61 @@
+"""Prepared images: decoded once, reduced to what training needs, and kept in the cache."""
+
+import io
+import math
+from collections.abc import Sequence
+from statistics import fmean as mean
+
+from PIL import Image
+
+from ..data import decoding
+from ..data.reduction import Reduction
+from ..data.samples import Listing, Sample
+from ..progress import Track, silent
+from .cache import key_of
+from .gather import Gathered, gather
+from .images import StoredImages
+from .jobs import Job
+
+HEADERS = 100  # files that are read to say beforehand how much disk all will take
+
+
+def prepare_images(listing: Listing, reduction: Reduction, *, threads: int, track: Track = silent) -> Gathered:
+    """Decode and reduce every image that is not in the cache yet; the rows of the result are `MappedImages`.
+
+    The size is said before the work starts, by `track`.
+
+    Raises:
+        UsageError: they take more than the cache may hold.
+        MachineError: they take more than the disk has free, or the disk gave out; what was written stays.
+    """
+    return gather(listing, [prepared_job(listing, reduction)], threads=threads, track=track)
+
+
+def prepared_job(listing: Listing, reduction: Reduction) -> Job:
+    """Want the whole images of a listing, their shorter side reduced."""
+    key = key_of({"images": "prepared", "reduction": reduction.to_json(), "decoding": decoding.rule()})
+    store = StoredImages(key, reduction.channels)
+    known = len(store) >= len(listing.samples)
+    size = store.bytes_per_image if known else estimate_bytes(listing, listing.samples, reduction)
+    return Job(
+        f"images at {reduction.side} px", reduction, store, lambda pixels: pixels, row_bytes=size, image_bytes=size,
+        growth=0,
+    )  # fmt: skip
+
+
+def estimate_bytes(listing: Listing, samples: Sequence[Sample], reduction: Reduction) -> float:
+    """Bytes of a prepared image, the mean: exact for a few files, from evenly spread headers for many."""
+    chosen = samples[:: max(1, len(samples) // HEADERS)]
+    sizes = [size for sample in chosen if (size := _header_size(listing, sample))]
+    if not sizes:
+        return 0.0
+    return mean(math.prod(reduction.size(*size)) for size in sizes) * reduction.channels
+
+
+def _header_size(listing: Listing, sample: Sample) -> tuple[int, int] | None:
+    """Width and height of a file by its header; None where it has none that can be read."""
+    try:
+        with Image.open(io.BytesIO(listing.read(sample)), formats=decoding.READABLE) as image:
+            return image.size
+    except Exception:  # the pass over all files says what is wrong with it
+        return None

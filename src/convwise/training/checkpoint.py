@@ -1,0 +1,176 @@
+"""Checkpoints: a training that was interrupted goes on from them, to the same bits.
+
+A checkpoint is one safetensors file, whole or not there; its name ends in the SHA-256 of its bytes.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from ..errors import CheckpointError, MachineError
+from ..runtime.cache import write_aside
+from .device import device_name
+from .recipe import Recipe
+from .state import Epoch, Setting, State
+
+KEPT = 2
+SHORTEST, SHARE = 1.0, 0.02  # seconds between two checkpoints, and the share of the time that saving may take
+Identity = dict[str, Any]
+
+
+def identity(recipe: Recipe, setting: Setting, data: str) -> Identity:
+    """What a training must have in common with the one that it goes on with, down to the bits.
+
+    Args:
+        recipe: how.
+        setting: how this machine computes.
+        data: hash of what the weights learn from and the epochs are chosen by.
+    """
+    version = torch.__version__
+    device = device_name(setting.device)
+    return {"recipe": recipe.to_json(), "torch": version, **setting._asdict(), "device": device, "images": data}
+
+
+class Checkpoints:
+    """The last checkpoints of one training, in a folder of their own."""
+
+    def __init__(self, folder: Path, recipe: Recipe, same: Identity) -> None:
+        self.folder, self._recipe, self._same = folder, recipe, same
+        self._last, self._took = time.monotonic(), 0.0
+
+    def due(self) -> bool:
+        """Whether it is time for the next one."""
+        return time.monotonic() - self._last > max(SHORTEST, self._took / SHARE)
+
+    def save(self, state: State) -> None:
+        """Write the state, and delete all older ones but one.
+
+        Raises:
+            MachineError: it cannot be written; the one before it is kept.
+        """
+        begun = time.monotonic()
+        record = {
+            "same": self._same, "step": state.step, "history": state.history, "loss": state.loss,
+            "images": state.images, "waited": state.waited, "stopped": state.stopped, "seconds": state.seconds,
+        }  # fmt: skip
+        tensors = {name: tensor.detach().contiguous() for name, tensor in _tensors(state).items()}
+        tensors["generator"] = torch.get_rng_state()
+        if state.setting.device == "cuda":
+            tensors["cuda_generator"] = torch.cuda.get_rng_state()
+        blob = safetensors.torch.save(tensors, {"record": json.dumps(record)})
+        try:
+            digest = hashlib.sha256(blob).hexdigest()
+            write_aside(self.folder / f"{state.step:010}.{state.epoch:06}-{digest}.safetensors", blob)
+            for old in self._files()[KEPT:]:
+                old.unlink(missing_ok=True)
+        except OSError as error:
+            raise MachineError(
+                f"a checkpoint could not be written in {str(self.folder)!r}: {error.strerror or error}; the one before "
+                "it is kept. Free some space, and repeat the command"
+            ) from error
+        self._last = time.monotonic()
+        self._took = self._last - begun
+
+    def restore(self, state: State) -> tuple[str, ...]:
+        """Go on where the newest whole checkpoint was written; without any, leave the state as it is.
+
+        Returns:
+            What a user should know.
+
+        Raises:
+            CheckpointError: none is whole, or it is of another training.
+        """
+        files = self._files()
+        damaged = ""
+        for path in files:
+            blob = path.read_bytes()
+            if hashlib.sha256(blob).hexdigest() != path.stem.partition("-")[2]:
+                damaged = damaged or path.name
+                continue
+            self._check(path, _record(blob))
+            _restore(state, safetensors.torch.load(blob), _record(blob))
+            if damaged:
+                return (f"the newest checkpoint was damaged; training went on from step {state.step}",)
+            return ()
+        if files:
+            raise CheckpointError(
+                f"checkpoint {damaged[:10]} in {str(self.folder)!r} is damaged, its bytes have another hash than its "
+                "name, and there is no older one; delete that folder to train from the start"
+            )
+        return ()
+
+    def _files(self) -> list[Path]:
+        """The newest first."""
+        return sorted(self.folder.glob("[0-9]*-*.safetensors"), reverse=True)
+
+    def _check(self, path: Path, record: Mapping[str, Any]) -> None:
+        was = record["same"]
+        changed = next((name for name in self._same if self._same[name] != was.get(name)), "")
+        if not changed:
+            return
+        told = f"{changed} {was.get(changed)!r}, now {self._same[changed]!r}"
+        if changed == "recipe":
+            told = f"another recipe: {self._recipe.difference(was['recipe'])}"
+        elif changed == "images":
+            told = "other images, or other labels"
+        raise CheckpointError(
+            f"checkpoint {path.name[:10]} in {str(self.folder)!r} is of a training with {told}; "
+            "go back to that, or delete the folder to train from the start"
+        )
+
+
+def _record(blob: bytes) -> dict[str, Any]:
+    """What stands beside the tensors of a safetensors file: a length of 8 bytes, then a header in JSON."""
+    header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
+    record: dict[str, Any] = json.loads(header["__metadata__"]["record"])
+    return record
+
+
+def _tensors(state: State) -> dict[str, Tensor]:
+    """All tensors of a state but the generator's, by name."""
+    parts: dict[str, Mapping[str, Tensor]] = {"network": state.network.state_dict(), "best": state.best}
+    if state.ema is not None:
+        parts["ema"] = state.ema.state_dict()
+    for i, (_, kept) in enumerate(_optimizer_state(state)):
+        parts[f"optimizer.{i}"] = {key: value for key, value in kept.items() if isinstance(value, Tensor)}
+    return {f"{part}.{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
+
+
+def _optimizer_state(state: State) -> list[tuple[Tensor, dict[str, Any]]]:
+    """What the optimiser keeps of each parameter, in its own order."""
+    optimizer = state.optimizer
+    return [(p, optimizer.state.get(p, {})) for group in optimizer.param_groups for p in group["params"]]
+
+
+def _restore(state: State, tensors: dict[str, Tensor], record: Mapping[str, Any]) -> None:
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+    state.network.load_state_dict(part("network."))
+    if state.ema is not None:
+        state.ema.load_state_dict(part("ema."))
+    like = state.network.state_dict()
+    state.best = {name: _as(like[name], tensor) for name, tensor in part("best.").items()}
+    for i, (parameter, _) in enumerate(_optimizer_state(state)):
+        if kept := part(f"optimizer.{i}."):
+            state.optimizer.state[parameter] = {key: _as(parameter, tensor) for key, tensor in kept.items()}
+    state.history = [Epoch(*row) for row in record["history"]]
+    state.step, state.loss, state.images = record["step"], record["loss"], record["images"]
+    state.waited, state.stopped = record["waited"], record["stopped"]
+    state.started = time.monotonic() - record["seconds"]
+    torch.set_rng_state(tensors["generator"])
+    if state.setting.device == "cuda":
+        torch.cuda.set_rng_state(tensors["cuda_generator"])
+
+
+def _as(like: Tensor, tensor: Tensor) -> Tensor:
+    """The tensor with its numbers in the same order of memory as `like`: arithmetic may differ in the last bit else."""
+    return torch.empty_like(like).copy_(tensor) if like.shape == tensor.shape else tensor.to(like.device, copy=True)

@@ -1,0 +1,110 @@
+"""What a network that is trained from scratch is given."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from convwise.data.augmentation import Augmentation
+from convwise.data.preprocessing import Preprocessing
+from convwise.data.samples import Listing, Sample
+from convwise.data.sources import Files
+from convwise.errors import DataError
+from convwise.fitting.task import Task
+from convwise.fitting.training_data import FROM_FILES, TrainingData, training_data
+from convwise.training.batches import Augmented, InMemory
+from convwise.training.recipe import Recipe
+
+COLOUR = Preprocessing(resolution=8, crop=1.0, mean=(127.5,) * 3, std=(127.5,) * 3)
+MOVED = Recipe(batch=4, augmentation=Augmentation(area=(1.0, 1.0), ratio=(2.0, 2.0)))
+
+
+def task(**changes: Any) -> Task:
+    """Ten samples: six to learn from, two held out, two to measure."""
+    train = np.arange(10) < 8
+    held_out = train & (np.arange(10) >= 6)
+    found = Task(
+        listing=listing(Path()), samples=listing(Path()).samples,
+        labels=np.arange(10) % 3, num_classes=3, train=train, held_out=held_out, val=np.zeros(10, bool),
+        folds=np.zeros(10, np.int64), compare=held_out, balance=False,
+    )  # fmt: skip
+    return replace(found, **changes)
+
+
+def listing(folder: Path) -> Listing:
+    samples = tuple(Sample(f"{i}.png", "a", sha256=f"{i:064x}") for i in range(10))
+    return Listing(folder, samples, Files(folder))
+
+
+def rows() -> list[Any]:
+    """Pixels as an evaluation sees them, and whole images of 8 x 16 pixels, whose middle these are."""
+    whole = np.random.default_rng(0).integers(0, 256, (10, 8, 16, 3), np.uint8)
+    return [np.ascontiguousarray(whole[:, :, 4:12]), list(whole)]
+
+
+def make(recipe: Recipe, given: Task | None = None, *, threads: int = 1) -> TrainingData:
+    return training_data(rows(), given or task(), recipe, COLOUR, threads=threads)
+
+
+@pytest.mark.parametrize("recipe", [Recipe(batch=4), MOVED])
+def test_what_chooses_is_seen_as_in_an_evaluation(recipe: Recipe) -> None:
+    data, pixels = make(recipe), rows()[0]
+    assert data.learn.tolist() == [True] * 6 + [False] * 4
+    assert data.choose.tolist() == [False] * 6 + [True] * 2 + [False] * 2
+    assert np.array_equal(data.judged.pixels, pixels[6:8])
+    assert data.judged.labels.tolist() == [0, 1]
+    assert data.preprocessing.mean == pytest.approx(pixels[:6].mean(axis=(0, 1, 2)))
+
+
+def test_a_recipe_that_changes_nothing_takes_the_pixels_as_they_are() -> None:
+    fit = make(Recipe(batch=4)).fit
+    assert isinstance(fit, InMemory)
+    assert np.array_equal(fit.images.pixels, rows()[0][:6])
+
+
+def test_a_recipe_that_changes_images_sees_all_of_them() -> None:
+    fit = make(MOVED).fit
+    assert isinstance(fit, Augmented)
+    seen = list(fit.epoch(0, 0))
+    labels = torch.cat([batch.labels for batch in seen]).tolist()
+    assert sorted(labels) == [0, 0, 1, 1, 2, 2]
+    # the crop is the whole image, so each mean is that of 16 columns, not that of the middle 8
+    means = sorted(float(x) for batch in seen for x in batch.pixels.float().mean(dim=(1, 2, 3)))
+    assert means == pytest.approx(sorted(image.mean() for image in rows()[1][:6]), abs=0.7)
+    assert means != pytest.approx(sorted(image.mean() for image in rows()[0][:6]), abs=0.7)
+
+
+def test_images_without_room_come_from_their_files_with_the_same_pixels(tmp_path: Path) -> None:
+    evaluated, whole = rows()
+    for i, image in enumerate(whole):
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+    given = task(listing=listing(tmp_path))
+    prepared = training_data([evaluated, whole], given, MOVED, COLOUR, threads=1)
+    read = training_data([evaluated], given, MOVED, COLOUR, threads=2)
+    assert prepared.notes == ()
+    assert read.notes == (FROM_FILES,)
+    assert read.fingerprint == prepared.fingerprint
+    for one, other in zip(read.fit.epoch(1, 0), prepared.fit.epoch(1, 0), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_the_fingerprint_follows_from_files_labels_and_weights() -> None:
+    same = make(MOVED).fingerprint
+    assert make(MOVED, threads=3).fingerprint == same
+    other = (replace(task().samples[0], sha256="f" * 64), *task().samples[1:])
+    assert make(MOVED, task(samples=other)).fingerprint != same
+    assert make(MOVED, task(labels=np.roll(task().labels, 1))).fingerprint != same
+    uneven = task(labels=np.array([0, 0, 0, 0, 1, 2, 0, 1, 2, 0]))
+    assert make(MOVED, uneven).fingerprint != make(replace(MOVED, balance=True), uneven).fingerprint
+    measured = (*task().samples[:8], *(replace(s, sha256="e" * 64) for s in task().samples[8:]))
+    assert make(MOVED, task(samples=measured)).fingerprint == same  # nobody learns or chooses by these
+
+
+def test_one_image_is_nothing_to_learn_from() -> None:
+    text = "training from scratch needs two images or more to learn from; add images to `train`"
+    with pytest.raises(DataError, match=f"^{text}$"):
+        make(Recipe(), task(held_out=np.arange(10) > 0))

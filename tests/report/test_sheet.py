@@ -1,0 +1,105 @@
+import re
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from convwise.data.augmentation import OPERATIONS, USUAL, Augmentation, draw
+from convwise.data.augmentation.applying import apply
+from convwise.data.augmentation.record import ALEXNET_COLOURS
+from convwise.data.preprocessing import Preprocessing
+from convwise.report.sheet import COLUMNS, draw_sheet
+from convwise.report.tiles import SHOWN, Photographer
+
+Pixels = NDArray[np.uint8]
+
+SIDE = 96
+SQUARE = Preprocessing(resolution=SIDE, crop=1.0)  # the whole of it, as training from scratch sees images
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[Pixels]:
+    rng = np.random.default_rng(0)
+    return [np.kron(rng.integers(0, 256, (10, 12, 3), np.uint8), np.ones((16, 16, 1), np.uint8)) for _ in range(3)]
+
+
+@pytest.fixture
+def camera(photos: list[Pixels]) -> Photographer:
+    return Photographer(photos, ALEXNET_COLOURS, seed=0, side=SIDE)
+
+
+def test_every_operation_has_its_row() -> None:
+    assert sorted([*COLUMNS[0], *COLUMNS[1]]) == sorted(OPERATIONS) == sorted(SHOWN)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_row_begins_unchanged_and_every_other_picture_is_changed(
+    camera: Photographer, photos: list[Pixels], name: str
+) -> None:
+    row = camera.alone(name, 0)
+    unchanged = apply(photos[0], draw(Augmentation(), 0, 0, [0])[0], Augmentation(), SQUARE)
+    assert np.array_equal(row.tiles[0].pixels, unchanged)
+    assert row.tiles[0].caption == "unchanged"
+    assert len(row.tiles) == (2 if name == "mirror" else 5)
+    for tile in row.tiles[1:]:
+        assert tile.pixels.shape == (SIDE, SIDE, 3)
+        assert not np.array_equal(tile.pixels, unchanged)
+    assert len({tile.pixels.tobytes() for tile in row.tiles}) == len(row.tiles)
+    assert "{" not in row.detail
+
+
+@pytest.mark.parametrize(
+    ("name", "captions"),
+    [
+        ("mirror", ["mirrored"]),
+        ("area", ["8% of the area", "31% of the area", "77% of the area", "100% of the area"]),
+        ("shift", ["-12.5 % right", "-6.25 % right", "+6.25 % right", "+12.5 % right"]),
+        ("rotation", ["-15\N{DEGREE SIGN}", "-7.5\N{DEGREE SIGN}", "+7.5\N{DEGREE SIGN}", "+15\N{DEGREE SIGN}"]),
+        ("brightness", ["x 0.6", "x 0.8", "x 1.2", "x 1.4"]),
+        ("saturation", ["x 0.6", "x 0.8", "x 1.2", "x 1.4"]),
+        ("channel_shift", ["-20 -10 +10", "-10 +10 +20", "+10 +20 -20", "+20 -20 -10"]),
+        ("erasing", ["2% of the area", "10% of the area", "26% of the area", "33% of the area"]),
+    ],
+)
+def test_captions_say_how_strong_it_is(camera: Photographer, name: str, captions: list[str]) -> None:
+    assert [tile.caption for tile in camera.alone(name, 0).tiles[1:]] == captions
+
+
+def test_a_caption_is_true_of_its_picture(photos: list[Pixels]) -> None:
+    flat = [np.full((200, 200, 3), (100, 110, 120), np.uint8), photos[1]]
+    camera = Photographer(flat, ALEXNET_COLOURS, seed=0, side=SIDE)
+    for tile, factor in zip(camera.alone("brightness", 0).tiles[1:], (0.6, 0.8, 1.2, 1.4), strict=True):
+        assert tile.pixels[0, 0].tolist() == pytest.approx([100 * factor, 110 * factor, 120 * factor], abs=0.6)
+    for tile in camera.alone("channel_shift", 0).tiles[1:]:
+        moved = [level - before for level, before in zip(tile.pixels[0, 0].tolist(), (100, 110, 120), strict=True)]
+        assert moved == [int(text) for text in tile.caption.split()]
+    for tile in camera.alone("cutmix", 0).tiles[1:]:
+        kept = (tile.pixels == flat[0][0, 0]).all(axis=2).mean()
+        assert [f"{kept:.0%}", f"{1 - kept:.0%}"] == re.findall(r"\d+%", tile.caption)
+
+
+def test_together_shows_what_training_draws(camera: Photographer, photos: list[Pixels]) -> None:
+    preprocessing = Preprocessing(resolution=SIDE)
+    everything = Augmentation.usual(*(name for name in USUAL if name not in ("shift", "mixup", "cutmix")))
+    for epoch, pixels in enumerate(camera.together(1, 4, mixed=False)[1:]):
+        drawn = draw(everything, 0, epoch, [1])[0]
+        assert np.array_equal(pixels, apply(photos[1], drawn, everything, preprocessing))
+    mixed = camera.together(2, 4, mixed=True)  # its partner is the first again
+    assert len({pixels.tobytes() for pixels in mixed}) == 5
+
+
+def test_the_sheet_is_one_picture_that_a_seed_repeats(photos: list[Pixels]) -> None:
+    one, two, other = (
+        np.asarray(draw_sheet(photos, ALEXNET_COLOURS, "A title", seed=seed, side=SIDE)) for seed in (0, 0, 1)
+    )
+    assert np.array_equal(one, two)
+    assert not np.array_equal(one, other)
+    assert one.shape[0] > 8 * SIDE
+    assert one.shape[1] > 10 * SIDE
+    margin = 24
+    for border in (one[:margin, :], one[-margin:], one[:, :margin], one[:, -margin:]):
+        assert (border[:, -margin:] == 255).mean() > 0.9  # nothing runs over the edge
+
+
+def test_one_photo_is_enough(photos: list[Pixels]) -> None:
+    draw_sheet(photos[:1], ALEXNET_COLOURS, "One", seed=0, side=SIDE)

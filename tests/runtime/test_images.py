@@ -1,0 +1,180 @@
+import errno
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from convwise.errors import MachineError
+from convwise.places import cache_dir
+from convwise.runtime import images as images_module
+from convwise.runtime.cache import cache_usage, clear_cache, make_room
+from convwise.runtime.images import MappedImages, StoredImages
+
+Pixels = NDArray[np.uint8]
+
+KEY = "test"
+
+
+def content(i: int) -> bytes:
+    return hashlib.sha256(str(i).encode()).digest()
+
+
+def image(i: int) -> Pixels:
+    """Another size for each number."""
+    return np.full((i + 1, 2 * i + 3, 3), i, np.uint8)
+
+
+def filled(numbers: range, store: StoredImages | None = None) -> StoredImages:
+    store = StoredImages(KEY, 3) if store is None else store
+    for i in numbers:
+        store.add(content(i), image(i))
+    store.flush()
+    return store
+
+
+def values(store: StoredImages, numbers: list[int]) -> tuple[list[int], list[bytes]]:
+    """Level of each image, after a look at its shape."""
+    found, missing = store.read([content(i) for i in numbers])
+    if missing:
+        return [], missing
+    for i, pixels in zip(numbers, found, strict=True):
+        assert pixels.shape == image(i).shape
+        assert (pixels == pixels[0, 0, 0]).all()
+    return [int(pixels[0, 0, 0]) for pixels in found], missing
+
+
+def segments() -> list[Path]:
+    return sorted((cache_dir() / "images" / KEY).glob("*"))
+
+
+def test_images_come_back_in_the_order_asked() -> None:
+    store = filled(range(5))
+    assert values(store, [3, 0, 4, 3]) == ([3, 0, 4, 3], [])
+    assert len(store) == 5
+    assert content(2) in store
+    assert content(7) not in store
+
+
+def test_what_is_not_known_is_missing() -> None:
+    assert values(filled(range(2)), [1, 7]) == ([], [content(7)])
+    assert values(StoredImages("none", 3), []) == ([], [])
+
+
+def test_images_survive_the_process_that_made_them() -> None:
+    script = (
+        "import hashlib, numpy as np; from convwise.runtime.images import StoredImages\n"
+        f"store = StoredImages({KEY!r}, 3)\n"
+        "for i in range(3): store.add(hashlib.sha256(str(i).encode()).digest(), "
+        "np.full((i + 1, 2 * i + 3, 3), i, np.uint8))\n"
+        "store.flush()"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert values(StoredImages(KEY, 3), [2, 1, 0]) == ([2, 1, 0], [])
+
+
+def test_what_was_not_flushed_is_readable_here_and_lost_elsewhere() -> None:
+    store = StoredImages(KEY, 3)
+    store.add(content(1), image(1))
+    assert content(1) in store
+    assert content(1) not in StoredImages(KEY, 3)
+    assert values(store, [1]) == ([1], [])
+
+
+def test_images_are_flushed_by_size_and_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images_module, "FLUSH_BYTES", 3 * image(9).nbytes)
+    store = StoredImages(KEY, 3)
+    for number in range(3):
+        assert len(segments()) == 0
+        store.add(content(number), image(9))
+    assert len(segments()) == 1
+    monkeypatch.setattr(images_module, "FLUSH_SECONDS", 0.0)
+    store.add(content(3), image(9))
+    assert len(segments()) == 2
+
+
+def test_an_image_is_a_view_of_the_file_and_cannot_be_written() -> None:
+    found, _ = filled(range(3)).read([content(2)])
+    assert not found[0].flags.writeable
+    assert not found[0].flags.owndata
+
+
+def test_grey_images_keep_their_one_channel() -> None:
+    store = StoredImages("grey", 1)
+    store.add(content(0), np.full((3, 4, 1), 8, np.uint8))
+    assert store.read([content(0)])[0][0].shape == (3, 4, 1)
+
+
+def test_images_of_several_segments_and_writers_are_seen_together() -> None:
+    one, other = StoredImages(KEY, 3), StoredImages(KEY, 3)
+    filled(range(2), one)
+    filled(range(2, 4), other)
+    assert values(one, [0, 2]) == ([], [content(2)])  # it opened before the other wrote
+    assert values(filled(range(4, 6), one), [0, 4, 5]) == ([0, 4, 5], [])
+    assert values(StoredImages(KEY, 3), [0, 1, 2, 3, 4, 5]) == ([0, 1, 2, 3, 4, 5], [])
+
+
+@pytest.mark.parametrize("place", [0, -1, -10, -20, -30, -60])
+def test_a_segment_with_a_changed_byte_is_deleted_and_its_images_are_missing(place: int) -> None:
+    filled(range(3))
+    (path,) = segments()
+    data = bytearray(path.read_bytes())
+    data[place] ^= 255
+    path.write_bytes(data)
+    assert len(StoredImages(KEY, 3)) == 0
+    assert segments() == []
+
+
+@pytest.mark.parametrize("length", [0, 1, 23, 24, 60, -1])
+def test_a_segment_cut_short_is_deleted(length: int) -> None:
+    filled(range(3))
+    (path,) = segments()
+    path.write_bytes(path.read_bytes()[:length])
+    assert len(StoredImages(KEY, 3)) == 0
+    assert segments() == []
+
+
+def test_a_cleared_cache_is_noticed_and_what_is_mapped_can_still_be_read() -> None:
+    store = filled(range(3))
+    found, _ = store.read([content(2)])
+    clear_cache()
+    assert values(store, [0, 1]) == ([], [content(0), content(1)])
+    assert (found[0] == 2).all()
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing_half_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = filled(range(2))
+    store.add(content(5), image(5))
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        text = r"^prepared images could not be written in .*: No space left on device; what was finished is kept\. "
+        with pytest.raises(MachineError, match=text):
+            store.flush()
+    assert len(segments()) == 1
+    assert values(store, [0, 5]) == ([0, 5], [])  # it waits, and is written when there is room
+
+
+def test_images_count_for_the_cache_and_the_oldest_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = filled(range(3))
+    (path,) = segments()
+    assert cache_usage()["images"] == path.stat().st_size
+    monkeypatch.setenv("CONVWISE_CACHE_GB", "1e-9")
+    make_room([store.folder])
+    assert segments() == [path]
+    make_room([])
+    assert segments() == []
+
+
+def test_there_is_no_image_beyond_the_last() -> None:
+    found, _ = filled(range(2)).read([content(0), content(1)])
+    assert isinstance(found, MappedImages)
+    assert len(found) == 2
+    with pytest.raises(IndexError):
+        found[2]

@@ -1,0 +1,93 @@
+from typing import Any
+
+import pytest
+import torch
+
+from convwise.errors import UsageError
+from convwise.training import plan, trial
+from convwise.training.batches import InMemory
+from convwise.training.plan import make_plan
+from convwise.training.recipe import Recipe
+from convwise.training.state import Setting
+from convwise.training.trial import Took, Trial, try_out
+
+from .helpers import COLOUR, GREY, builder, noise
+
+
+def shortest(times: dict[tuple[str, bool], float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let steps take so many seconds instead of being measured."""
+    monkeypatch.setattr(
+        trial, "_step", lambda state, *_: Took(2 * times[state.setting[1:3]], times[state.setting[1:3]])
+    )
+    monkeypatch.setattr(trial, "WORTHWHILE", 0)
+
+
+@pytest.mark.parametrize(
+    ("times", "chosen"),
+    [
+        ((0.1, 0.1, 0.05, 0.3), ("bfloat16", True)),
+        ((0.1, 0.1, 0.09, 0.3), ("float32", True)),  # not clearly faster
+        ((0.1, 0.02, 0.05, 0.3), ("float32", False)),
+    ],
+)
+def test_the_setting_that_is_clearly_faster_is_chosen(
+    times: tuple[float, ...], chosen: tuple[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [(precision, last) for precision in ("float32", "bfloat16") for last in (True, False)]
+    by_setting = dict(zip(settings, times, strict=True))
+    shortest(by_setting, monkeypatch)
+    found = try_out(builder(), Recipe(batch=8), GREY, InMemory(noise(24, 4), 8, 0), Setting(1))
+    assert (found.precision, found.channels_last) == chosen
+    assert found.seconds_per_epoch == pytest.approx(3 * 2 * by_setting[chosen])
+
+
+def test_small_steps_are_always_computed_alike() -> None:
+    # lenet5 has 416,520 multiply-accumulates an image (with 10 classes), far below 10^9 in a batch of 8
+    found = try_out(builder(), Recipe(batch=8), GREY, InMemory(noise(8, 4), 8, 0), Setting(1))
+    assert (found.precision, found.channels_last) == ("float32", True)
+    assert found.images_per_second.keys() == {"float32 channels_last"}
+
+
+def test_what_the_recipe_says_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    shortest({("bfloat16", False): 0.1}, monkeypatch)
+    recipe = Recipe(batch=8, precision="bfloat16", channels_last=False)
+    found = try_out(builder(), recipe, GREY, InMemory(noise(8, 4), 8, 0), Setting(1))
+    assert found.images_per_second == {"bfloat16 channels_first": pytest.approx(40)}
+
+
+def test_a_trial_leaves_torch_as_it_was_and_really_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    images = noise(8, 4, preprocessing=COLOUR)
+    monkeypatch.setattr(trial, "WORTHWHILE", 0)
+    found = try_out(builder("resnet20"), Recipe(batch=8), COLOUR, InMemory(images, 8, 0), Setting(1))
+    assert len(found.images_per_second) == 4
+    assert torch.equal(torch.rand(1), expected)
+    assert all(speed > 0 for speed in found.images_per_second.values())
+
+
+def test_a_plan_that_is_known_is_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, fit = Recipe(batch=8), InMemory(noise(8, 4), 8, 0)
+
+    def make(known: dict[str, Any] | None) -> plan.Plan:
+        return make_plan(builder(), recipe, GREY, fit, memory_bytes=123_456, usual=Setting(1), known=known)
+
+    first = make(None)
+    assert first.to_json()["memory_bytes"] == 123_456
+    monkeypatch.setattr(plan, "try_out", None)
+    assert make(first.to_json()) == first
+
+
+@pytest.mark.parametrize(
+    ("ends", "most"), [({}, ""), ({"time_limit": 60.0}, "at most "), ({"patience": 3}, "at most ")]
+)
+def test_a_plan_promises_no_more_epochs_than_may_be_run(ends: dict[str, Any], most: str) -> None:
+    found = plan.Plan(Recipe(**ends), 123_456, Trial("float32", True, 2.5, {}))
+    assert found.words == f"{most}30 epochs of about 2.5 s, 123.5 kB of memory, float32"
+
+
+def test_batch_norm_with_single_images_is_refused_before_a_step() -> None:
+    images, recipe = noise(4, 4, preprocessing=COLOUR), Recipe(batch=1)
+    with pytest.raises(UsageError, match=r"^batch norm learns from two images or more at once"):
+        try_out(builder("resnet20"), recipe, COLOUR, InMemory(images, 1, 0), Setting(1))
