@@ -20,7 +20,7 @@ from ..runtime.gather import Job, pixels_job
 from ..runtime.session import FrozenNetwork
 from ..weights import serialise
 from .options import Options
-from .task import Fitted, Floats, Mask, Step, Task, sketched_cost
+from .task import Fitted, Floats, Judged, Mask, Step, Task, sketched_cost
 
 if TYPE_CHECKING:
     from ..training.loop import Recipe, Trained
@@ -140,6 +140,7 @@ class ScratchCandidate:
         state = {name: tensor.numpy() for name, tensor in trained.network.state_dict().items()}
         return Fitted(
             choice_probs=trained.probs[task.compare[choose]],
+            judged=Judged(judge, task.labels[choose], trained.probs),
             how_chosen=f"epoch {best.epoch} of {len(trained.history)} by {judge}",
             cross_validation=None,
             history=tuple(
