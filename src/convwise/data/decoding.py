@@ -13,7 +13,7 @@ import stat
 from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import PIL
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from ..errors import DataError
-from .preprocessing import DECODE_RULE, Preprocessing
+from .preprocessing import DECODE_RULE
 
 # Extension -> what Pillow calls the format; MPO is what many phones write and call .jpg.
 FORMATS = {
@@ -42,6 +42,18 @@ ORIENTATION = 0x0112
 
 class UnreadableImageError(DataError):
     """An image file that cannot be used; the message is the reason alone, without the path."""
+
+
+class Preparation(Protocol):
+    """What makes an array of a decoded image: a `Preprocessing`, or a `View`."""
+
+    def reduction(self, width: int, height: int) -> int:
+        """Factor (1, 2, 4 or 8) by which a JPEG of this size may be decoded smaller."""
+        ...
+
+    def apply(self, image: Image.Image) -> NDArray[np.uint8]:
+        """An "L" or "RGB" image to uint8 (H, W, channels)."""
+        ...
 
 
 class Header(NamedTuple):
@@ -73,7 +85,7 @@ def read(path: str | os.PathLike[str]) -> bytes:
         return file.read()
 
 
-def decode(data: bytes, preprocessings: Sequence[Preprocessing]) -> Decoded:
+def decode(data: bytes, preprocessings: Sequence[Preparation]) -> Decoded:
     """Decode a file's bytes and prepare the pixels, (resolution, resolution, channels) for each preprocessing.
 
     Raises:
@@ -95,7 +107,7 @@ def decode(data: bytes, preprocessings: Sequence[Preprocessing]) -> Decoded:
         raise UnreadableImageError(_reason(error, data)) from error
 
 
-def prepare(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+def prepare(image: Image.Image, preprocessing: Preparation) -> NDArray[np.uint8]:
     """Prepare an image that is already open or in memory, by the same rules: uint8 (resolution, resolution, channels).
 
     Raises:

@@ -18,6 +18,7 @@ from ..data import decoding
 from ..data.preprocessing import Preprocessing
 from ..data.samples import Listing, Sample
 from ..data.threads import map_in_order
+from ..data.views import View
 from ..errors import DataError, MachineError, MissingExtraError
 from ..machine import in_bytes
 from ..progress import Track, silent
@@ -37,7 +38,7 @@ class Job:
     """What is wanted of every image: rows, kept in the cache, computed from prepared pixels where they are missing."""
 
     name: str
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing | View
     rows: Rows
     compute: Callable[[NDArray[np.uint8]], Array]
 
@@ -49,8 +50,10 @@ def pixels_job(preprocessing: Preprocessing) -> Job:
     return Job(name, preprocessing, Rows(key, preprocessing.shape, np.uint8), lambda pixels: pixels)
 
 
-def features_job(frozen: FrozenNetwork, graph_sha256: str, cut: str, width: int, preprocessing: Preprocessing) -> Job:
-    """Want what stands at a cut of a frozen network, float32 (width,)."""
+def features_job(frozen: FrozenNetwork, graph_sha256: str, cut: str, width: int, seen: Preprocessing | View) -> Job:
+    """Want what stands at a cut of a frozen network, float32 (width,); `seen` is what it looks at."""
+    view = seen if isinstance(seen, View) else View(seen)
+    preprocessing = view.preprocessing
     key = key_of(
         {
             "rows": "features",
@@ -59,14 +62,14 @@ def features_job(frozen: FrozenNetwork, graph_sha256: str, cut: str, width: int,
             "preprocessing": preprocessing.to_json(),
             "decoding": decoding.rule(),
             "engine": frozen.engine(),
-            "view": None,
+            "view": None if view.plain else view.name,
         }
     )
 
     def compute(pixels: NDArray[np.uint8]) -> Array:
         return frozen.run(pixels[None], [cut])[0].reshape(width)
 
-    return Job(f"features at {preprocessing.resolution} px", preprocessing, Rows(key, (width,), np.float32), compute)
+    return Job(f"features at {preprocessing.resolution} px", view, Rows(key, (width,), np.float32), compute)
 
 
 @dataclass(frozen=True)

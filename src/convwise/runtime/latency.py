@@ -1,7 +1,7 @@
 """Milliseconds of a network on this machine, in all and by stage."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -47,7 +47,19 @@ def check_measurable(report: "CostReport", what: str) -> None:
 
 def measure_latency(network: FrozenNetwork, pixels: NDArray[np.uint8], *, n: int = 20, warm_up: int = 3) -> Latency:
     """Time `n` calls with one image, (H, W, C), after `warm_up` calls that are not counted."""
-    return _measure(lambda: network.run(pixels[None], network.outputs), network.threads, n, warm_up)
+    return measure_together([(network, pixels)], n=n, warm_up=warm_up)
+
+
+def measure_together(
+    calls: Sequence[tuple[FrozenNetwork, NDArray[np.uint8]]], *, n: int = 20, warm_up: int = 3
+) -> Latency:
+    """Time several calls one after the other, each of a network with an image of its own, (H, W, C)."""
+
+    def run() -> None:
+        for network, pixels in calls:
+            network.run(pixels[None], network.outputs)
+
+    return _measure(run, calls[0][0].threads, n, warm_up)
 
 
 def measure_by_stage(
