@@ -69,7 +69,7 @@ def _record(classifier: "Classifier", rows: "Sequence[Row]", seconds: float, *, 
     found = row.evaluation
     return {
         **found.summary.to_json(classifier.classes), "split": found.split, "macs": classifier.macs,
-        "params": classifier.params, "latency_ms": row.latency.latency_ms, "seconds": round(seconds, 3),
+        "params": classifier.params, "latency_ms": row.latency_ms, "seconds": round(seconds, 3),
         "path": row.name, "temperature": classifier.temperature, "ece": found.reliability.ece,
         "ece_by_chance": found.reliability.ece_by_chance, "trained_on": found.trained_on,
         "chosen_on": found.chosen_on, "left_out": found.left_out, "different": found.different,
@@ -112,7 +112,7 @@ def _show_rows(rows: "Sequence[Row]") -> None:
     for row in rows:
         cost = [f"x {row.times_macs:.3g}", f"x {row.times_latency:.3g}"]
         if not row.paired:
-            cost = [f"{row.macs / 1e6:.1f} M", f"{row.latency.latency_ms:.3g} ms"]
+            cost = [f"{row.macs / 1e6:.1f} M", f"{row.latency_ms:.3g} ms"]
         table.append([row.label, percent(row.evaluation.summary.top1.value), _change(row.paired), *cost])
     say_table(table)
     for row in rows[1:]:

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 from ..classifier import Classifier
 from ..metrics import Paired
-from ..runtime.latency import Latency
 from .answers import Evaluation
 
 SIGNIFICANT = 0.05
@@ -30,8 +29,9 @@ class Row:
         evaluation: what it said; its `probs` are in the order of the first classifier's classes.
         paired: against the first row; None in the first row itself.
         params, macs: of one image, all members and views.
-        latency: likewise, the calls one after the other on one thread, one image a call.
-        times_macs, times_latency: against the first row.
+        latency_ms: likewise: one image a call on one thread, the calls one after the other. What is measured is the
+            median of 20 calls of each classifier, which take turns.
+        first: the row that it is compared with; None in that row itself.
     """
 
     members: tuple[str, ...]
@@ -41,9 +41,18 @@ class Row:
     paired: Paired | None
     params: int
     macs: int
-    latency: Latency
-    times_macs: float
-    times_latency: float
+    latency_ms: float
+    first: "Row | None"
+
+    @property
+    def times_macs(self) -> float:
+        """Multiple of the first row's MACs."""
+        return self.macs / self.first.macs if self.first else 1.0
+
+    @property
+    def times_latency(self) -> float:
+        """Multiple of the first row's milliseconds."""
+        return self.latency_ms / self.first.latency_ms if self.first else 1.0
 
     @property
     def kind(self) -> str:
@@ -69,8 +78,8 @@ class Row:
             "nll": summary.nll.value, "ece": self.evaluation.reliability.ece,
             "change": change and change.difference, "change_low": change and change.low,
             "change_high": change and change.high, "paired": change and change._asdict(),
-            "macs": self.macs, "params": self.params, "latency_ms": self.latency.latency_ms,
-            "latency_n": self.latency.n, "times_macs": self.times_macs, "times_latency": self.times_latency,
+            "macs": self.macs, "params": self.params, "latency_ms": self.latency_ms,
+            "times_macs": self.times_macs, "times_latency": self.times_latency,
             "trained_on": self.evaluation.trained_on, "chosen_on": self.evaluation.chosen_on,
             "verdict": self.verdict,
         }  # fmt: skip

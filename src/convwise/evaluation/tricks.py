@@ -10,8 +10,8 @@ from ..data.views import VIEWS, views_of
 from ..errors import DataError, one_of
 from ..metrics import compare
 from ..progress import Track, silent
-from ..runtime.latency import Latency, measure_together
-from .answers import Asked, Evaluation, Floats, ask
+from ..runtime.latency import measure_in_turn
+from .answers import Asked, Floats, ask
 from .measured import measured_part
 from .rows import Named, Row
 
@@ -49,33 +49,33 @@ def price(
         for c, seen in zip(classifiers, logits, strict=True)
     ]
     asked = Asked(found, classifiers[0].classes, split, left_out)
+    latencies = _latencies(classifiers)
     rows: list[Row] = []
     for members, seen in _ways(len(named), views):
         answers = [average(probs[i][1:]) if seen else probs[i][0] for i in members]
         evaluation = asked.evaluation(average(answers), [classifiers[i] for i in members])
-        rows.append(_row(named, members, seen, evaluation, first=rows[0] if rows else None))
+        calls = [len(views_of(classifiers[i].preprocessing, seen)) if seen else 1 for i in members]
+        first = rows[0] if rows else None
+        row = Row(
+            members=tuple(named[i].name for i in members),
+            letters=tuple(letter(i) for i in members),
+            views=seen,
+            evaluation=evaluation,
+            paired=compare(evaluation.correct, first.evaluation.correct) if first else None,
+            params=sum(classifiers[i].params for i in members),
+            macs=sum(n * classifiers[i].macs for n, i in zip(calls, members, strict=True)),
+            latency_ms=round(sum(n * latencies[i] for n, i in zip(calls, members, strict=True)), 3),
+            first=first,
+        )
+        rows.append(row)
     return tuple(rows)
 
 
-def _row(
-    named: Sequence[Named], members: Sequence[int], views: str | None, evaluation: Evaluation, *, first: Row | None
-) -> Row:
-    """Price one way against the first."""
-    chosen = [named[i].classifier for i in members]
-    counts = [len(views_of(c.preprocessing, views)) if views else 1 for c in chosen]
-    macs, latency = sum(n * c.macs for n, c in zip(counts, chosen, strict=True)), _latency(chosen, counts)
-    return Row(
-        members=tuple(named[i].name for i in members),
-        letters=tuple(letter(i) for i in members),
-        views=views,
-        evaluation=evaluation,
-        paired=compare(evaluation.correct, first.evaluation.correct) if first else None,
-        params=sum(c.params for c in chosen),
-        macs=macs,
-        latency=latency,
-        times_macs=macs / first.macs if first else 1.0,
-        times_latency=latency.latency_ms / first.latency.latency_ms if first else 1.0,
-    )
+def _latencies(classifiers: Sequence[Classifier]) -> list[float]:
+    """Milliseconds of one call of each, on an image of noise."""
+    rng = np.random.default_rng(0)
+    noise = [(c.frozen, rng.integers(0, 256, c.preprocessing.shape, np.uint8)) for c in classifiers]
+    return [latency.latency_ms for latency in measure_in_turn(noise)]
 
 
 def letter(i: int) -> str:
@@ -111,7 +111,7 @@ def _check_same_classes(first: Named, other: Named) -> None:
     if mine == theirs:
         return
     alone = [
-        f"{_few(only)} only {str(who.name)!r} knows"
+        f"{_few(only)} only {who.name!r} knows"
         for only, who in ((mine - theirs, first), (theirs - mine, other)) if only
     ]  # fmt: skip
     raise DataError(
@@ -123,14 +123,3 @@ def _check_same_classes(first: Named, other: Named) -> None:
 def _few(names: set[str]) -> str:
     some = sorted(names, key=natural_key)
     return ", ".join(repr(name) for name in some[:3]) + (f" and {len(some) - 3} more" if len(some) > 3 else "")
-
-
-def _latency(classifiers: Sequence[Classifier], counts: Sequence[int]) -> Latency:
-    """One image a call, as `evaluate` and `predict` run them; fewer repetitions where a way takes many calls."""
-    rng, total = np.random.default_rng(0), sum(counts)
-    calls = [
-        (c.frozen, rng.integers(0, 256, c.preprocessing.shape, np.uint8))
-        for c, n in zip(classifiers, counts, strict=True)
-        for _ in range(n)
-    ]
-    return measure_together(calls, n=max(5, 20 // total), warm_up=3 if total == 1 else 1)

@@ -47,19 +47,27 @@ def check_measurable(report: "CostReport", what: str) -> None:
 
 def measure_latency(network: FrozenNetwork, pixels: NDArray[np.uint8], *, n: int = 20, warm_up: int = 3) -> Latency:
     """Time `n` calls with one image, (H, W, C), after `warm_up` calls that are not counted."""
-    return measure_together([(network, pixels)], n=n, warm_up=warm_up)
+    return _measure(lambda: network.run(pixels[None], network.outputs), network.threads, n, warm_up)
 
 
-def measure_together(
+def measure_in_turn(
     calls: Sequence[tuple[FrozenNetwork, NDArray[np.uint8]]], *, n: int = 20, warm_up: int = 3
-) -> Latency:
-    """Time several calls one after the other, each of a network with an image of its own, (H, W, C)."""
+) -> list[Latency]:
+    """Time several networks, each with one image, (H, W, C).
 
-    def run() -> None:
-        for network, pixels in calls:
-            network.run(pixels[None], network.outputs)
+    They take turns, so that what else the machine does falls on all of them alike.
+    """
+    rounds = [[_seconds(*call) for call in calls] for _ in range(warm_up + n)][warm_up:]
+    return [
+        _latency(np.array(seconds), network.threads, warm_up)
+        for seconds, (network, _) in zip(zip(*rounds, strict=True), calls, strict=True)
+    ]
 
-    return _measure(run, calls[0][0].threads, n, warm_up)
+
+def _seconds(network: FrozenNetwork, pixels: NDArray[np.uint8]) -> float:
+    start = time.perf_counter()
+    network.run(pixels[None], network.outputs)
+    return time.perf_counter() - start
 
 
 def measure_by_stage(
@@ -107,5 +115,9 @@ def _measure(call: Callable[[], object], threads: int, n: int, warm_up: int) -> 
         start = time.perf_counter()
         call()
         seconds.append(time.perf_counter() - start)
-    median, p95 = np.percentile(np.array(seconds[warm_up:]) * 1000, [50, 95])
-    return Latency(round(float(median), 3), round(float(p95), 3), n, threads, cpu_name(), warm_up)
+    return _latency(np.array(seconds[warm_up:]), threads, warm_up)
+
+
+def _latency(seconds: NDArray[np.float64], threads: int, warm_up: int) -> Latency:
+    median, p95 = np.percentile(seconds * 1000, [50, 95])
+    return Latency(round(float(median), 3), round(float(p95), 3), len(seconds), threads, cpu_name(), warm_up)
