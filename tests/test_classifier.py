@@ -90,8 +90,9 @@ def test_graph_and_weights_give_the_same_logits(run: str, request: pytest.Fixtur
 
 
 def test_the_temperature_divides_the_logits(lenet_run: Run, folder: Path) -> None:
-    rewrite(folder, temperature=2.0)
-    warm, plain = load(folder), lenet_run.classifier
+    plain = lenet_run.classifier
+    rewrite(folder, temperature=2 * plain.temperature)
+    warm = load(folder)
     logits = plain.logits(pixels(plain))
     assert np.allclose(warm.probs(logits), plain.probs(logits / np.float32(2)), atol=1e-6)
     assert np.allclose(plain.probs(logits).sum(axis=1), 1, atol=1e-5)
@@ -212,9 +213,7 @@ def test_a_changed_byte_is_found(folder: Path, name: str) -> None:
         load(folder)
 
 
-@pytest.mark.parametrize(
-    ("old", "new"), [("red", "rot"), ('"temperature": 1.0', '"temperature": 1.5'), ("blue", "Blue")]
-)
+@pytest.mark.parametrize(("old", "new"), [("red", "rot"), ('"temperature": ', '"temperature": 1'), ("blue", "Blue")])
 def test_a_changed_record_is_found(folder: Path, old: str, new: str) -> None:
     text = (folder / "classifier.json").read_text()
     assert old in text

@@ -150,7 +150,7 @@ class Classifier:
 
 def save(
     folder: Path, *, network: str, arguments: Mapping[str, Any], classes: Sequence[str], preprocessing: Preprocessing,
-    cost: Totals, provenance: Provenance, weights: bytes, graph: bytes,
+    cost: Totals, provenance: Provenance, weights: bytes, graph: bytes, temperature: float = 1.0,
 ) -> Classifier:  # fmt: skip
     """Write a classifier into a new folder and load it.
 
@@ -164,6 +164,7 @@ def save(
         provenance: where it comes from.
         weights: the state dict as safetensors.
         graph: the ONNX graph, uint8 (B, H, W, C) to `logits` and `feature_map`.
+        temperature: the logits are divided by it.
     """
     folder.mkdir(parents=True)
     files = {"weights.safetensors": weights, "network.onnx": graph}
@@ -174,7 +175,7 @@ def save(
         "network": {"name": network, "arguments": dict(arguments), "cut": None},
         "classes": list(classes),
         "preprocessing": preprocessing.to_json(),
-        "temperature": 1.0,
+        "temperature": temperature,
         "cost": cost._asdict(),
         "provenance": provenance.to_json(),
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},

@@ -44,9 +44,10 @@ def test_a_manifest_is_scanned_fitted_and_evaluated(convwise: Convwise, manifest
     sides = {(s["group"], s["split"]) for s in samples if s["split"]}
     assert len(sides) == len({group for group, _ in sides}) == 10
     assert {split for _, split in sides} == {"train", "test"}
-    again = convwise("evaluate", "run", "lists/photos.csv", "--json", "--quiet").ends(0).json
+    again = convwise("evaluate", "run", "lists/photos.csv", "--views", "10", "--json", "--quiet").ends(0).json
     same = ("top1", "n", "split")
     assert [again[key] for key in same] == [fitted[key] for key in same]
+    assert [(row["views"], row["n"]) for row in again["rows"]] == [(None, fitted["n"]), ("10", fitted["n"])]
     assert again["trained_on"] == 0
     page = (tmp_path / "run" / "report.html").read_text()
     assert "photos.csv" in page
@@ -73,8 +74,9 @@ def test_idx_files_are_scanned_fitted_and_evaluated(convwise: Convwise, make_idx
     assert "t10k-images-idx3-ubyte#0" in page
     assert "data:image/jpeg;base64," in page
     assert "no picture" not in page
-    again = convwise("evaluate", "run", data, "--json", "--quiet").ends(0).json
+    again = convwise("evaluate", "run", data, "--views", "flip", "--json", "--quiet").ends(0).json
     assert (again["top1"], again["n"], again["split"]) == (fitted["top1"], 30, "test")
+    assert [(row["views"], row["n"]) for row in again["rows"]] == [(None, 30), ("flip", 30)]
     convwise.fit(data, "second", *arguments).ends(0)
     assert json.loads((tmp_path / "second" / "run.json").read_text())["files_read"] == 0
 

@@ -12,7 +12,7 @@ COMMANDS = {
     "fit": ["--out", "--network", "--transfer", "--weights", "--offline", "--resolution", "--recipe", "--augment",
             "--epochs", "--time-limit", "--seed", "--split-seed", "--balance", "--threads", "--device", "--max-macs",
             "--max-ms", "--max-mb", "--resume", "--overwrite", "--json", "--quiet"],
-    "evaluate": ["--with", "--split", "--threads", "--json", "--quiet"],
+    "evaluate": ["--views", "--with", "--split", "--threads", "--json", "--quiet"],
     "predict": ["--csv", "--threads", "--json", "--quiet"],
     "networks": ["--json"],
     "cost": ["--by", "--resolution", "--channels", "--num-classes", "--argument", "--measure", "--advise", "--picture",

@@ -30,6 +30,7 @@ PREDICT = {"numpy", "PIL", "onnxruntime"}
         ("predict RUN PHOTO", PREDICT),
         ("scan PHOTOS", {"numpy", "PIL", "onnxruntime", "sqlite3"}),
         ("evaluate RUN PHOTOS", PREDICT | {"sqlite3"}),
+        ("evaluate RUN PHOTOS --views 10 --with RUN", PREDICT | {"sqlite3"}),
         ("fit PHOTOS --out out", PREDICT | {"sqlite3", "onnx", "jinja2"}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

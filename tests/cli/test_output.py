@@ -47,10 +47,15 @@ def test_fit_and_evaluate_print_the_same_ten_figures(convwise: Convwise, photos:
 
 def test_evaluate_compares_two_classifiers_on_the_same_images(convwise: Convwise, photos: Path, run: Path) -> None:
     found = check_result(convwise("evaluate", run, photos, "--with", run, "--json", "--quiet"))
-    assert found["with"].keys() >= KEYS - {"seconds"}
-    assert found["with"]["paired"]["difference"] == 0
-    assert found["with"]["paired"]["p_value"] == 1
-    assert "against" in convwise("evaluate", run, photos, "--with", run).ends(0).out
+    first, second, together = found["rows"]
+    assert second.keys() == first.keys() >= KEYS - {"split", "seconds", "path"}
+    assert second["change"] == second["paired"]["difference"] == 0
+    assert second["paired"]["p_value"] == 1
+    assert together["members"] == [str(run), str(run)]
+    assert together["macs"] == 2 * found["macs"] == 2 * first["macs"]
+    text = convwise("evaluate", run, photos, "--with", run).ends(0).out
+    assert "B: right on the same images; it takes" in text
+    assert "A + B: not worth it: right on the same images as A alone, for" in text
     assert "does not exist" in convwise("evaluate", run, photos, "--with", "absent").ends(3).message
 
 

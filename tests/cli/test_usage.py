@@ -94,6 +94,7 @@ def test_the_working_folder_itself_cannot_be_the_output_folder(
             ("predict", "run", "photos", "--csv", "rows.csv", "--json"),
             "--csv and --json exclude each other; give one of them",
         ),
+        (("evaluate", "run", "photos", "--views", "11"), "views must be one of 10, flip, got '11'"),
         (
             ("evaluate", "run", "photos", "--split", "tset"),
             "split must be one of train, val, test, all, got 'tset'; did you mean 'test'?",

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from convwise import report
-from convwise.metrics import Interval
+from convwise.metrics import Bin, Interval, Reliability, wilson
 from convwise.report import ClassScores, Mistake, Report
 
 NAN = float("nan")
 NOTHING = Interval(NAN, NAN, NAN)
 HOSTILE = "<img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}`"
-SECTIONS = ["figures", "next", "confusion", "mistakes", "classes", "data", "choice", "cost", "reproduce"]
+SECTIONS = ["figures", "next", "confusion", "mistakes", "classes", "calibration", "data", "choice", "cost", "reproduce"]
 VOID = {"meta", "img", "br"}
 
 
@@ -48,6 +48,13 @@ class Page(html.parser.HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
+def trust(ece: float, by_chance: float, nll: float) -> Reliability:
+    """Three bins: 4 images at 0.5, none, 180 at 0.98."""
+    bins = (Bin(0.4, 0.6, 4, 0.5, wilson(2, 4)), Bin(0.6, 0.8, 0, NAN, wilson(0, 0)),
+            Bin(0.8, 1.0, 180, 0.98, wilson(178, 180)))  # fmt: skip
+    return Reliability(ece, by_chance, nll, bins)
+
+
 def example(classes: tuple[str, ...] = ("ants", "bees"), right: int = 90, wrong: int = 2, **changes: Any) -> Report:
     """A report in which each class has `right` images right and `wrong` images taken for the next class."""
     k = len(classes)
@@ -78,6 +85,9 @@ def example(classes: tuple[str, ...] = ("ants", "bees"), right: int = 90, wrong:
         "cost": report.Cost(3_400_000, 385_200_000, 13_600_000, 6.712, 8.9, 200, 2, "CPU"),
         "next_steps": (report.NextStep("Classify new images:", "convwise predict runs/1 new/"),),
         "cross_validation": report.CrossValidation(top1, "It chose the L2 strength, so it is not the estimate."),
+        "calibration": report.Calibration(
+            1.31, "5-fold cross-validation inside `train`", 400, trust(0.08, 0.05, 0.2), trust(0.03, 0.05, 0.15)
+        ),
         "skipped": (report.Skipped("train/broken.jpg", "truncated"),),
         "ignored": {"hidden": 3},
         "notes": ("12 images of `test` are also in `train`",),
@@ -125,6 +135,48 @@ def test_the_heading_of_a_column_is_not_broken_within_a_word() -> None:
     """With `anywhere` the column may become as narrow as a letter; with `break-word` as the longest word."""
     (rule,) = re.findall(r"\.confusion thead th \{(.*?)\}", report.render(example()))
     assert "overflow-wrap: break-word;" in rule
+
+
+def test_the_page_says_how_far_the_probabilities_can_be_trusted() -> None:
+    text = read(example()).text
+    for sentence in [
+        "Calibration error (ECE) 8.0 % 3.0 % Log loss (NLL) 0.200 0.150",
+        "The network was too sure of its answers: its logits are divided by 1.310.",
+        "fitted on 400 images (5-fold cross-validation inside train ), never on those measured here.",
+        "chance alone would leave an error of up to 5.0 % on so many images: these show no fault.",
+    ]:
+        assert sentence in text
+    assert "little can be said of it" not in text
+    assert "little can be said of it" in read(example(right=9, wrong=1)).text
+
+
+@pytest.mark.parametrize(
+    ("temperature", "words"), [(0.8, "less sure of its answers than it might be"), (1.04, "next to no correction")]
+)
+def test_a_temperature_has_its_words(temperature: float, words: str) -> None:
+    calibration = example().calibration
+    assert calibration
+    assert words in read(example(calibration=calibration._replace(temperature=temperature))).text
+
+
+def test_an_error_above_what_chance_leaves_is_a_warning() -> None:
+    bad = report.Calibration(1.0, "`val`", 20, trust(0.2, 0.05, 1), trust(0.2, 0.05, 1))
+    text = read(example(calibration=bad)).text
+    assert "Take the probabilities with care: if they were true, chance would leave an error of at most 5.0 %" in text
+    assert "these show no fault" not in text
+
+
+def test_the_picture_of_the_probabilities_has_a_dot_for_each_bin_with_images() -> None:
+    page = read(example())
+    dots = [(c["class"], c["cx"], c["cy"]) for c in page.named("circle")]
+    # x = 46 + 360 p, y = 250 - 240 r: 0.5 and 2 of 4; 0.98 and 178 of 180
+    places = [("226.0", "130.0"), ("398.8", "12.7")]
+    assert dots == [(name, *place) for name in ("before", "after") for place in places]
+    assert [(r["x"], r["height"]) for r in page.named("rect")] == [("190.0", "0.8"), ("334.0", "38.0")]
+
+
+def test_a_record_without_calibration_has_no_such_section() -> None:
+    assert "calibration" not in [section["id"] for section in read(example(calibration=None)).named("section")]
 
 
 def test_few_images_bring_a_caveat_and_many_do_not() -> None:

@@ -16,7 +16,7 @@ from convwise.errors import MachineError
 from convwise.machine import in_bytes
 from convwise.runtime import latency
 from convwise.runtime.graph import export_graph
-from convwise.runtime.latency import Latency, check_measurable, measure_by_stage, measure_latency
+from convwise.runtime.latency import Latency, check_measurable, measure_by_stage, measure_in_turn, measure_latency
 from convwise.runtime.session import FrozenNetwork
 
 PREPROCESSING = Preprocessing(resolution=32)
@@ -74,3 +74,24 @@ def test_the_median_and_p95_are_of_the_calls_after_the_warm_up(monkeypatch: pyte
     found = measure_latency(network, np.zeros(PREPROCESSING.shape, np.uint8), n=20, warm_up=1)
     assert found.latency_ms == pytest.approx(10.5)
     assert found.latency_p95_ms == pytest.approx(19.05)
+
+
+def test_networks_that_are_compared_take_turns() -> None:
+    calls: list[str] = []
+
+    class Told(FrozenNetwork):
+        def __init__(self, name: str) -> None:
+            self.name, self.threads = name, 1
+
+        outputs = ("logits",)
+
+        def run(self, pixels: Any, outputs: Any) -> list[Any]:
+            assert pixels.shape == (1, 8, 8, 3)
+            assert outputs == ("logits",)
+            calls.append(self.name)
+            return []
+
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    found = measure_in_turn([(Told("a"), pixels), (Told("b"), pixels)], n=4, warm_up=2)
+    assert calls == ["a", "b"] * 6
+    assert [(one.n, one.warm_up, one.threads) for one in found] == [(4, 2, 1)] * 2

@@ -6,19 +6,38 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from .output import Json, Quiet, Threads, cost_line, interval, percent, print_json, progress, say, short, thread_count
+from .output import (
+    Json,
+    Quiet,
+    Threads,
+    cost_line,
+    interval,
+    percent,
+    print_json,
+    progress,
+    say,
+    say_table,
+    short,
+    thread_count,
+)  # fmt: skip
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..classifier import Classifier
-    from ..evaluation import Evaluation
+    from ..evaluation import Evaluation, Row
     from ..metrics import Paired
 
 
 def evaluate(
     classifier: Annotated[Path, Argument(metavar="CLASSIFIER", help="Folder of a run or of a classifier.")],
     data: Annotated[Path, Argument(metavar="DATA", help="Folder or CSV manifest of labelled images.")],
-    other: Annotated[
-        Path | None, Option("--with", metavar="CLASSIFIER", help="Compare with another, image by image.")
+    views: Annotated[
+        str | None, Option(metavar="10|flip", help="Average several views of each image: AlexNet's ten, or its mirror.")
+    ] = None,
+    others: Annotated[
+        list[Path] | None,
+        Option("--with", metavar="CLASSIFIER", help="Compare with another, and average with it; any number of times."),
     ] = None,
     split: Annotated[
         str | None, Option(metavar="NAME", help="train, val, test or all; by default the one that `fit` would measure.")
@@ -27,57 +46,46 @@ def evaluate(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure a classifier on labelled images, or compare two."""
+    """Measure a classifier on labelled images; with others, or with several views, what averaging gains and costs."""
     from ..classifier import load
     from ..data.inputs import list_samples
-    from ..evaluation import compare_classifiers
-    from ..evaluation import evaluate as measure
+    from ..evaluation import Named, price
 
     count = thread_count(threads)
-    start, loaded = time.monotonic(), load(classifier)
-    rival = load(other) if other else None
-    listing = list_samples(data)
-    found = measure(loaded, listing, threads=count, split=split, track=progress(quiet))
-    second = measure(rival, listing, threads=count, split=found.split, track=progress(quiet)) if rival else None
-    paired = compare_classifiers(found, second) if second else None
-    record = _record(loaded, found, classifier, time.monotonic() - start, threads=count)
-    if second and paired and rival:
-        record["with"] = _record(rival, second, Path(str(other)), 0.0, threads=count) | {"paired": paired._asdict()}
-        del record["with"]["seconds"]
+    start = time.monotonic()
+    named = [Named(str(path), load(path)) for path in (classifier, *(others or []))]
+    rows = price(named, list_samples(data), threads=count, views=views, split=split, track=progress(quiet))
+    record = _record(named[0].classifier, rows, time.monotonic() - start, threads=count)
     if json:
         print_json(record)
     else:
-        _show(record, found, second, paired)
+        _show(record, rows)
 
 
-def _record(
-    classifier: "Classifier", found: "Evaluation", path: Path, seconds: float, *, threads: int
-) -> dict[str, Any]:
-    from ..runtime.latency import measure_latency
-
-    latency = measure_latency(classifier.frozen, _noise(classifier))
+def _record(classifier: "Classifier", rows: "Sequence[Row]", seconds: float, *, threads: int) -> dict[str, Any]:
+    row = rows[0]
+    found = row.evaluation
     return {
         **found.summary.to_json(classifier.classes), "split": found.split, "macs": classifier.macs,
-        "params": classifier.params, "latency_ms": latency.latency_ms, "seconds": round(seconds, 3), "path": str(path),
-        "trained_on": found.trained_on, "chosen_on": found.chosen_on, "left_out": found.left_out,
+        "params": classifier.params, "latency_ms": row.latency_ms, "seconds": round(seconds, 3),
+        "path": row.name, "temperature": classifier.temperature, "ece": found.reliability.ece,
+        "ece_by_chance": found.reliability.ece_by_chance, "trained_on": found.trained_on,
+        "chosen_on": found.chosen_on, "left_out": found.left_out, "different": found.different,
         "skipped": found.skipped, "threads": threads,
         "confusion": found.summary.confusion.tolist() if len(classifier.classes) <= 50 else None,
+        "rows": [row.to_json() for row in rows],
     }  # fmt: skip
 
 
-def _noise(classifier: "Classifier") -> Any:
-    import numpy as np
-
-    return np.random.default_rng(0).integers(0, 256, classifier.preprocessing.shape, np.uint8)
-
-
-def _show(record: dict[str, Any], found: "Evaluation", second: "Evaluation | None", paired: "Paired | None") -> None:
+def _show(record: dict[str, Any], rows: "Sequence[Row]") -> None:
+    found = rows[0].evaluation
     s = found.summary
     say(f"{interval(*s.top1)} of {s.n} images right, split `{found.split}`")
     _caution(found)
     say(f"  balanced accuracy  {interval(*s.balanced_accuracy)}")
     say(f"  macro F1           {interval(*s.macro_f1)}")
     say(f"  NLL                {s.nll.value:.3f} ({s.nll.low:.3f} to {s.nll.high:.3f})")
+    say(f"  calibration error  {percent(record['ece'])} (by chance up to {percent(record['ece_by_chance'])})")
     say(f"  cost               {cost_line(record)}")
     if found.left_out:
         say(f"  left out           {found.left_out} images that `fit` would train on; --split all takes them too")
@@ -87,25 +95,46 @@ def _show(record: dict[str, Any], found: "Evaluation", second: "Evaluation | Non
         path, reason = next(iter(found.skipped.items()))
         say(f"  skipped            {len(found.skipped)} files, the first {path}: {reason}")
     _show_classes(record["per_class"])
-    if second and paired:
-        verdict = "a difference" if paired.p_value < 0.05 else "too few images to tell them apart"
-        say()
-        say(f"against {record['with']['path']}: {percent(second.summary.top1.value)} right")
-        _caution(second)
-        say(
-            f"  difference {100 * paired.difference:+.1f} points "
-            f"(95 % interval {100 * paired.low:+.1f} to {100 * paired.high:+.1f}), "
-            f"{paired.a_only} right only here, {paired.b_only} only there, "
-            f"McNemar's exact p = {paired.p_value:.3g}: {verdict}"
-        )
+    if len(rows) > 1:
+        _show_rows(rows)
+
+
+def _show_rows(rows: "Sequence[Row]") -> None:
+    """What averaging gains and costs, and in words whether it is worth it."""
+    say()
+    letters = {row.letters[0]: row.members[0] for row in rows if len(row.members) == 1}
+    for letter, name in letters.items():
+        say(f"  {letter}  {name}")
+    say()
+    table = [["", "top-1", "change, points (95 % interval)", "MACs", "time"]]
+    for row in rows:
+        cost = [f"x {row.times_macs:.3g}", f"x {row.times_latency:.3g}"]
+        if not row.paired:
+            cost = [f"{row.macs / 1e6:.1f} M", f"{row.latency_ms:.3g} ms"]
+        table.append([row.label, percent(row.evaluation.summary.top1.value), _change(row.paired), *cost])
+    say_table(table)
+    for row in rows[1:]:
+        say(f"  {row.label}: {row.verdict}")
+        if row.evaluation.trained_on > rows[0].evaluation.trained_on:
+            say(f"    caution: trained on {row.evaluation.trained_on} of these images")
+
+
+def _change(paired: "Paired | None") -> str:
+    return f"{100 * paired.difference:+.1f} ({100 * paired.low:+.1f} to {100 * paired.high:+.1f})" if paired else ""
 
 
 def _caution(found: "Evaluation") -> None:
-    """Say how many of the images the classifier knew."""
+    """Say how many of the images the classifier knew, and whether they are few."""
+    from ..metrics import FEW_IMAGES
+
     if found.trained_on:
         say(f"  caution            it was trained on {found.trained_on} of them: this is no estimate for new images")
     if found.chosen_on:
         say(f"  caution            {found.chosen_on} of them made a choice for it: this is no estimate for new images")
+    if (n := found.different) < len(found.samples):
+        say(f"  caution            only {n} of the files differ: the intervals take copies for images of their own")
+    if n < FEW_IMAGES:
+        say(f"  few images         one more or less right moves top-1 by {100 / len(found.samples):.1f} points")
 
 
 def _show_classes(rows: list[dict[str, Any]], most: int = 30) -> None:

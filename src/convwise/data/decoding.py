@@ -46,7 +46,7 @@ class UnreadableImageError(DataError):
 
 
 class Preparation(Protocol):
-    """What makes an array of a decoded image: a `Preprocessing`, or a `Reduction`."""
+    """What makes an array of a decoded image: a `Preprocessing`, a `View` or a `Reduction`."""
 
     def reduction(self, width: int, height: int) -> int:
         """Factor (1, 2, 4 or 8) by which a JPEG of this size may be decoded smaller."""

@@ -17,7 +17,7 @@ from ..data.provenance import ImageSet, Provenance
 from ..data.roles import Roles, assign, check_splits, folds, held_out
 from ..data.samples import Listing
 from ..errors import DataError, UsageError
-from ..metrics import Interval, summary, wilson
+from ..metrics import Interval, at_temperature, fit_temperature, reliability, summary, wilson
 from ..progress import Track, silent
 from ..runtime.gather import gather
 from ..runtime.jobs import Job
@@ -27,7 +27,7 @@ from .candidates import make_candidates, within_time
 from .draft import Draft, open_draft, run_errors
 from .notes import say, say_resolution, say_unchecked
 from .options import Options
-from .outcome import Outcome, Tried
+from .outcome import Calibration, Outcome, Tried
 from .run import Run, check_free
 from .scratch_candidate import ScratchCandidate
 from .task import Candidate, Fitted, Task
@@ -133,7 +133,8 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
     )
     draft.note("chosen", {"network": candidates[best].network, "how": fitted[best].how_chosen})
     measured = np.array([s.split == roles.measured for s in roles.samples])
-    probs = fitted[best].probs(rows[best][0][measured])
+    raw = fitted[best].probs(rows[best][0][measured])
+    probs, calibration = _calibrated(raw, task.labels[measured], fitted[best])
     tried = tuple(
         Tried(
             network=c.network, transfer=c.transfer, resolution=c.preprocessing.resolution, how_chosen=f.how_chosen,
@@ -156,6 +157,7 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
         labels=task.labels[measured],
         probs=probs,
         summary=summary(task.labels[measured], probs),
+        calibration=calibration,
         cross_validation=fitted[best].cross_validation,
         tried=tried,
         options=options,
@@ -166,6 +168,15 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
 def _with_room(wanted: list[list[Job]], n: int) -> list[list[Job]]:
     """Leave out what candidates can do without, all but their first, where rows of n files find no room."""
     return wanted if has_room([*chain(*wanted)], n) else [jobs[:1] for jobs in wanted]
+
+
+def _calibrated(
+    raw: NDArray[np.float32], labels: NDArray[np.int64], fitted: Fitted
+) -> tuple[NDArray[np.float32], Calibration]:
+    """Fit the temperature on what chose, and apply it to what is measured: probs (n, K), and what it does."""
+    temperature = fit_temperature(fitted.judged.labels, fitted.judged.probs)
+    probs = at_temperature(raw, temperature.value)
+    return probs, Calibration(fitted.judged.where, temperature, reliability(labels, raw), reliability(labels, probs))
 
 
 def _task(listing: Listing, roles: Roles, options: Options, *, scratch: bool) -> Task:
@@ -216,7 +227,7 @@ def _save(draft: Draft, outcome: Outcome, chosen: tuple[Candidate, Fitted], opti
     return save(
         folder, network=candidate.network, arguments=fitted.arguments, classes=outcome.roles.classes,
         preprocessing=fitted.preprocessing, cost=candidate.cost(len(outcome.roles.classes)),
-        provenance=provenance,
+        provenance=provenance, temperature=outcome.calibration.temperature.value,
         weights=weights, graph=graph,
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ from ..transfer.head import choose_l2, fit_head
 from ..weights import Used, serialise
 from .draft import Draft
 from .options import Options
-from .task import Fitted, Floats, Step, Task, sketched_cost
+from .task import Fitted, Floats, Judged, Step, Task, sketched_cost
 
 
 class HeadCandidate:
@@ -103,6 +103,7 @@ class HeadCandidate:
         labels = task.labels[used]
         design = Design(rows if used.all() else rows[used], task.train[used], threads)
         choice = choose_l2(design, labels, task.num_classes, fold_of[used], balance=task.balance)
+        left_out = fold_of[used] >= 0
         head = fit_head(design, labels, task.num_classes, choice.l2, balance=task.balance, start=choice.start)
         count = len(np.unique(task.folds[task.folds >= 0]))
         right = int((choice.probs.argmax(axis=1) == labels).sum())
@@ -111,6 +112,7 @@ class HeadCandidate:
         history = tuple(Step(l2=l2, choice_nll=nll) for l2, nll in choice.path)
         return Fitted(
             choice_probs=choice.probs[task.compare[used]],
+            judged=Judged(judge, labels[left_out], choice.probs[left_out]),
             how_chosen=f"L2 strength {choice.l2:.2g} by {judge}{short}",
             cross_validation=None if by_val else wilson(right, len(labels)),
             history=history,

@@ -56,6 +56,12 @@ def say(listing: Listing, roles: Roles, gathered: Gathered) -> tuple[str, ...]:
             f"{leaked} of the measured images are also in `train`, byte for byte: the figures flatter; "
             "`convwise scan` lists them"
         )
+    measured = [s.sha256 for s in roles.samples if s.split == roles.measured]
+    if (different := len(set(measured))) < len(measured):
+        files = f"{different} different file" + ("s" if different > 1 else "")
+        notes.append(
+            f"the {len(measured)} measured images are only {files}: the intervals take copies for images of their own"
+        )
     torn = sum(len(labels) > 1 for labels in labels_of.values())
     if torn:
         notes.append(f"{torn} images stand in more than one class, byte for byte; `convwise scan` lists them")

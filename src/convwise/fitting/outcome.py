@@ -1,7 +1,7 @@
 """What a run found, before it is written down."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..cost import Totals
 from ..data.roles import Roles
 from ..data.samples import Listing, Sample
-from ..metrics import Interval, Summary
+from ..metrics import Interval, Reliability, Summary, Temperature
 from ..runtime.latency import Latency
 from ..weights import Used
 from .options import Options
@@ -32,6 +32,31 @@ class Tried(NamedTuple):
     weights: Used | None
 
 
+class Calibration(NamedTuple):
+    """A temperature, on which images it was fitted, and what it does to the measured ones."""
+
+    where: str
+    temperature: Temperature
+    before: Reliability
+    after: Reliability
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `metrics.json`; what is not called `before` is at the temperature."""
+        bins = [
+            {"low": b.low, "high": b.high, "n": b.n, "prob": b.prob, **dict(zip(RIGHT, b.right, strict=True))}
+            for b in self.after.bins
+            if b.n
+        ]
+        return {
+            "temperature": self.temperature.value, "fitted_on": self.where, "fitted_on_n": self.temperature.n,
+            "ece_before": self.before.ece, "ece": self.after.ece, "ece_by_chance": self.after.ece_by_chance,
+            "nll_before": self.before.nll, "nll": self.after.nll, "bins": bins,
+        }  # fmt: skip
+
+
+RIGHT = ("right", "right_low", "right_high")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """Everything that the files of a run are written from.
@@ -41,8 +66,9 @@ class Outcome:
         skipped: path -> reason.
         notes: what the user should know about the data.
         measured: samples of the measured split.
-        labels, probs: theirs, (n,) and (n, K).
+        labels, probs: theirs, (n,) and (n, K), at the temperature.
         summary: the metrics on them.
+        calibration: how far the probabilities can be trusted.
         cross_validation: top-1 inside train of the chosen candidate, where that chose the penalty.
         tried: the candidates.
         options: of the run.
@@ -57,6 +83,7 @@ class Outcome:
     labels: NDArray[np.int64]
     probs: NDArray[np.float32]
     summary: Summary
+    calibration: Calibration
     cross_validation: Interval | None
     tried: tuple[Tried, ...]
     options: Options

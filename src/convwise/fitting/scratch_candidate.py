@@ -22,7 +22,7 @@ from ..training.recipe import UNCHANGED, Recipe
 from ..weights import serialise
 from .draft import Draft
 from .options import Options
-from .task import Fitted, Floats, Step, Task, sketched_cost
+from .task import Fitted, Floats, Judged, Step, Task, sketched_cost
 
 if TYPE_CHECKING:
     from torch import nn
@@ -154,6 +154,7 @@ class ScratchCandidate:
         state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
         return Fitted(
             choice_probs=trained.probs[task.compare[data.choose]],
+            judged=Judged(judge, task.labels[data.choose], trained.probs),
             how_chosen=f"epoch {trained.best_epoch} of {len(trained.history)} by {judge}",
             cross_validation=None,
             history=tuple(Step(**row._asdict()) for row in trained.history),

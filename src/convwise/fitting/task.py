@@ -51,6 +51,17 @@ class Task:
     balance: bool
 
 
+class Judged(NamedTuple):
+    """What weights said of images that they had not seen and that made a choice: labels (n,), probs (n, K).
+
+    `where` are the images, in words. The temperature is fitted on them.
+    """
+
+    where: str
+    labels: NDArray[np.int64]
+    probs: Floats
+
+
 class Step(NamedTuple):
     """A row of `history.csv`: one strength of the penalty, or one epoch."""
 
@@ -71,6 +82,7 @@ class Fitted:
 
     Attributes:
         choice_probs: (samples of `Task.compare`, K), from weights that had not seen them.
+        judged: what the choice of the penalty or of the epoch looked at.
         how_chosen: what was chosen, and on what, for people.
         cross_validation: top-1 of the cross-validation that chose the penalty.
         history: rows of `history.csv`.
@@ -84,6 +96,7 @@ class Fitted:
     """
 
     choice_probs: Floats
+    judged: Judged
     how_chosen: str
     cross_validation: Interval | None
     history: tuple[Step, ...]

@@ -30,6 +30,7 @@ def write_run(folder: Path, out: Path, outcome: Outcome, command: str) -> dict[s
     _write_tables(folder, outcome)
     measured = outcome.summary.to_json(outcome.roles.classes)
     extra = {"split": outcome.roles.measured, "versions": _versions(), "notes": outcome.notes}
+    extra["calibration"] = outcome.calibration.to_json()
     if outcome.cross_validation:
         extra["cross_validation"] = outcome.cross_validation._asdict() | {"meaning": CROSS_VALIDATION}
     (folder / "metrics.json").write_text(json.dumps(measured | extra, indent=1), encoding="utf-8")
@@ -150,6 +151,7 @@ def _page(outcome: Outcome, out: Path, command: str) -> report.Report:
         ),
         next_steps=next_steps(out, outcome.listing.root),
         cross_validation=_cross_validation(outcome),
+        calibration=_calibration(outcome),
         skipped=tuple(report.Skipped(path, reason) for path, reason in outcome.skipped.items()),
         ignored=outcome.listing.ignored,
         notes=outcome.notes,
@@ -170,6 +172,11 @@ def _cross_validation(outcome: Outcome) -> report.CrossValidation | None:
     if outcome.cross_validation is None:
         return None
     return report.CrossValidation(outcome.cross_validation, f"Five-fold, inside `train`: {CROSS_VALIDATION}.")
+
+
+def _calibration(outcome: Outcome) -> report.Calibration:
+    where, temperature, before, after = outcome.calibration
+    return report.Calibration(temperature.value, where, temperature.n, before, after)
 
 
 def next_steps(out: Path, data: Path) -> tuple[report.NextStep, ...]:

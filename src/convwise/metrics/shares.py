@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 LEVEL = 0.95  # of every interval in this package
+FEW_IMAGES = 150  # with fewer, one image more or less moves a share by more than most people expect
 Z = 1.959963984540054  # the normal quantile at (1 + LEVEL) / 2; importing `statistics` for it would cost 10 ms
 
 

@@ -1,6 +1,7 @@
 """Pictures, tables, the one-file HTML page that a run leaves behind."""
 
 from .page import (
+    Calibration,
     Candidate,
     ClassScores,
     Cost,
@@ -16,6 +17,7 @@ from .page import (
 )
 
 __all__ = [
+    "Calibration",
     "Candidate",
     "ClassScores",
     "Cost",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..metrics import Interval
+from ..metrics import FEW_IMAGES, Interval, Reliability
 from ..weights import Used
 from . import words
 
@@ -90,6 +90,16 @@ class Mistake(NamedTuple):
     thumbnail: bytes | None
 
 
+class Calibration(NamedTuple):
+    """A temperature, on what it was fitted (in words, and how many), and what it did to the measured images."""
+
+    temperature: float
+    fitted_on: str
+    fitted_on_n: int
+    before: Reliability
+    after: Reliability
+
+
 class Cost(NamedTuple):
     """What one prediction costs: counted params, macs and weight_bytes, measured milliseconds (median and p95)."""
 
@@ -143,6 +153,7 @@ class Report:
     cost: Cost
     next_steps: tuple[NextStep, ...] = ()
     cross_validation: CrossValidation | None = None
+    calibration: Calibration | None = None
     skipped: tuple[Skipped, ...] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -154,6 +165,7 @@ def render(report: Report) -> str:
     counts = [sum(row) for row in report.confusion]
     return _template().render(
         report=report,
+        few_images=FEW_IMAGES,
         right=sum(row[k] for k, row in enumerate(report.confusion)),
         most_common=max(range(len(counts)), key=counts.__getitem__),
         counts=counts,

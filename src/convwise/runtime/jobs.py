@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..data import decoding
 from ..data.preprocessing import Preprocessing
+from ..data.views import View
 from .cache import key_of
 from .rows import Array, Rows
 from .session import FrozenNetwork
@@ -75,8 +76,10 @@ def pixels_job(preprocessing: Preprocessing) -> Job:
     return Job(name, preprocessing, rows, lambda pixels: pixels, row_bytes=size, image_bytes=size, growth=growth)
 
 
-def features_job(frozen: FrozenNetwork, graph_sha256: str, cut: str, width: int, preprocessing: Preprocessing) -> Job:
-    """Want what stands at a cut of a frozen network, float32 (width,)."""
+def features_job(frozen: FrozenNetwork, graph_sha256: str, cut: str, width: int, seen: Preprocessing | View) -> Job:
+    """Want what stands at a cut of a frozen network, float32 (width,); `seen` is what it looks at."""
+    view = seen if isinstance(seen, View) else View(seen)
+    preprocessing = view.preprocessing
     key = key_of(
         {
             "rows": "features",
@@ -85,7 +88,7 @@ def features_job(frozen: FrozenNetwork, graph_sha256: str, cut: str, width: int,
             "preprocessing": preprocessing.to_json(),
             "decoding": decoding.rule(),
             "engine": frozen.engine(),
-            "view": None,
+            "view": None if view.plain else view.name,
         }
     )
 
@@ -94,4 +97,4 @@ def features_job(frozen: FrozenNetwork, graph_sha256: str, cut: str, width: int,
 
     rows, image_bytes = Rows(key, (width,), np.float32), math.prod(preprocessing.shape)
     name = f"features at {preprocessing.resolution} px"
-    return Job(name, preprocessing, rows, compute, row_bytes=rows.row_bytes, image_bytes=image_bytes, growth=0)
+    return Job(name, view, rows, compute, row_bytes=rows.row_bytes, image_bytes=image_bytes, growth=0)

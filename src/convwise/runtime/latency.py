@@ -1,7 +1,7 @@
 """Milliseconds of a network on this machine, in all and by stage."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,6 +50,26 @@ def measure_latency(network: FrozenNetwork, pixels: NDArray[np.uint8], *, n: int
     return _measure(lambda: network.run(pixels[None], network.outputs), network.threads, n, warm_up)
 
 
+def measure_in_turn(
+    calls: Sequence[tuple[FrozenNetwork, NDArray[np.uint8]]], *, n: int = 20, warm_up: int = 3
+) -> list[Latency]:
+    """Time several networks, each with one image, (H, W, C).
+
+    They take turns, so that what else the machine does falls on all of them alike.
+    """
+    rounds = [[_seconds(*call) for call in calls] for _ in range(warm_up + n)][warm_up:]
+    return [
+        _latency(np.array(seconds), network.threads, warm_up)
+        for seconds, (network, _) in zip(zip(*rounds, strict=True), calls, strict=True)
+    ]
+
+
+def _seconds(network: FrozenNetwork, pixels: NDArray[np.uint8]) -> float:
+    start = time.perf_counter()
+    network.run(pixels[None], network.outputs)
+    return time.perf_counter() - start
+
+
 def measure_by_stage(
     model: "onnx.ModelProto", pixels: NDArray[np.uint8], *, threads: int = 1, n: int = 20, warm_up: int = 3
 ) -> dict[str, Latency]:
@@ -95,5 +115,9 @@ def _measure(call: Callable[[], object], threads: int, n: int, warm_up: int) -> 
         start = time.perf_counter()
         call()
         seconds.append(time.perf_counter() - start)
-    median, p95 = np.percentile(np.array(seconds[warm_up:]) * 1000, [50, 95])
-    return Latency(round(float(median), 3), round(float(p95), 3), n, threads, cpu_name(), warm_up)
+    return _latency(np.array(seconds[warm_up:]), threads, warm_up)
+
+
+def _latency(seconds: NDArray[np.float64], threads: int, warm_up: int) -> Latency:
+    median, p95 = np.percentile(seconds * 1000, [50, 95])
+    return Latency(round(float(median), 3), round(float(p95), 3), len(seconds), threads, cpu_name(), warm_up)

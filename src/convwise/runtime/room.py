@@ -65,4 +65,4 @@ def _or_lower(jobs: Sequence[Job], n: int, room: int) -> str:
 
 def names(jobs: Sequence[Job]) -> str:
     """What is computed, for people."""
-    return " and ".join(job.name for job in jobs)
+    return " and ".join(dict.fromkeys(job.name for job in jobs))
