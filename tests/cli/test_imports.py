@@ -27,6 +27,7 @@ PREDICT = {"numpy", "PIL", "onnxruntime"}
         ("networks --json", {"numpy", "PIL"}),
         ("conv --input 28x28x192 --filters 32 --kernel 5", set()),
         ("predict RUN PHOTO", PREDICT),
+        ("predict RUN PHOTO --heatmaps maps", PREDICT | {"sqlite3"}),
         ("scan PHOTOS", {"numpy", "PIL", "onnxruntime", "sqlite3"}),
         ("evaluate RUN PHOTOS", PREDICT | {"sqlite3"}),
         ("fit PHOTOS --out out", PREDICT | {"sqlite3", "onnx", "jinja2"}),
