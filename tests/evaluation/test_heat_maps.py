@@ -1,5 +1,6 @@
 """Heat maps: exact where the head is pool and linear, Grad-CAM elsewhere, and both find what was planted."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -157,3 +158,10 @@ def test_a_photo_that_goes_away_and_a_folder_that_goes_away_are_told(
         MachineError, match=r"^heat map '.*img0\.png' could not be written: .*; those before it stay\. "
     ):
         list(draw(classifier, [there], tmp_path / "no folder", threads=1))
+
+
+def test_the_worst_mistakes_of_a_page_have_their_heat(lenet_run: Run) -> None:
+    metrics = json.loads((lenet_run.path / "metrics.json").read_text())
+    page = (lenet_run.path / "report.html").read_text()
+    wrong = round((1 - metrics["top1"]) * metrics["n"])
+    assert page.count("where in it ") == min(wrong, 24)

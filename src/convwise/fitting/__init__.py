@@ -26,6 +26,7 @@ from .options import Options
 from .outcome import Outcome, Tried
 from .run import Run, check_free
 from .scratch_candidate import ScratchCandidate
+from .second_look import look_again
 from .task import Candidate, Fitted, Task
 from .write import write_run
 
@@ -67,7 +68,7 @@ def fit(
         with run_errors():
             classifier = _save(draft, outcome, chosen, options)
             outcome = replace(outcome, latency=_latency(draft, classifier), seconds=time.monotonic() - start)
-            result = write_run(draft.folder, draft.out, outcome, draft.record["command"])
+            result = write_run(draft.folder, draft.out, outcome, draft.record["command"], classifier)
             return draft.finish(result, overwrite=overwrite)
 
 
@@ -150,6 +151,7 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
         cross_validation=fitted[best].cross_validation,
         tried=tried,
         options=options,
+        second_look=look_again(candidates, fitted, gathered.rows, roles, options),
     )
     return outcome, (candidates[best], fitted[best])
 

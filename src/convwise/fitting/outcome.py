@@ -13,6 +13,7 @@ from ..metrics import Interval, Summary
 from ..runtime.latency import Latency
 from ..weights import Used
 from .options import Options
+from .second_look import SecondLook
 from .task import Step
 
 
@@ -46,6 +47,7 @@ class Outcome:
         cross_validation: top-1 inside train of the chosen candidate, where that chose the penalty.
         tried: the candidates.
         options: of the run.
+        second_look: at the labels and near-duplicates, where a candidate has features.
         latency, seconds: filled at the end.
     """
 
@@ -60,6 +62,7 @@ class Outcome:
     cross_validation: Interval | None
     tried: tuple[Tried, ...]
     options: Options
+    second_look: SecondLook | None = None
     latency: Latency | None = None
     seconds: float = 0.0
 
