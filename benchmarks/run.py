@@ -13,7 +13,7 @@ from typing import Any
 import common
 from common import HERE
 
-NAMES = ("transfer", "features", "startup", "cifar10", "cost")
+NAMES = ("transfer", "features", "startup", "cifar10", "doubts", "cost")
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 NOTE = (
     "Medians, with start-up, the peer beside convwise on the same machine; the commands find the images through "
