@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 CONVWISE = [str(Path(sys.executable).with_name("convwise"))]
 DATA_VARIABLE = "CONVWISE_TEST_DATA"
 ARCHIVES = {"ants_bees": "ants_bees.tar", "cifar10": "cifar10.tar.gz"}
-PACKAGES = ("convwise", "torch", "torchvision", "timm", "fvcore", "onnxruntime", "numpy", "pillow",
+PACKAGES = ("convwise", "torch", "torchvision", "timm", "fvcore", "cleanlab", "onnxruntime", "numpy", "pillow",
             "opencv-python-headless", "albumentations")  # fmt: skip
 # A user's shell has none of these: no byte code would be kept, and the BLAS would be tuned for another processor.
 UNUSUAL = ("PYTHONDONTWRITEBYTECODE", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")

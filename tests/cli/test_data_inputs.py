@@ -74,6 +74,7 @@ def test_idx_files_are_scanned_fitted_and_evaluated(convwise: Convwise, make_idx
     assert "t10k-images-idx3-ubyte#0" in page
     assert "data:image/jpeg;base64," in page
     assert "no picture" not in page
+    assert "where in it" in page  # heat
     again = convwise("evaluate", "run", data, "--views", "flip", "--json", "--quiet").ends(0).json
     assert (again["top1"], again["n"], again["split"]) == (fitted["top1"], 30, "test")
     assert [(row["views"], row["n"]) for row in again["rows"]] == [(None, 30), ("flip", 30)]

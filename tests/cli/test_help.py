@@ -13,7 +13,7 @@ COMMANDS = {
             "--epochs", "--time-limit", "--seed", "--split-seed", "--balance", "--threads", "--device", "--max-macs",
             "--max-ms", "--max-mb", "--resume", "--overwrite", "--json", "--quiet"],
     "evaluate": ["--views", "--with", "--split", "--threads", "--json", "--quiet"],
-    "predict": ["--csv", "--threads", "--json", "--quiet"],
+    "predict": ["--csv", "--heatmaps", "--threads", "--json", "--quiet"],
     "networks": ["--json"],
     "cost": ["--by", "--resolution", "--channels", "--num-classes", "--argument", "--measure", "--advise", "--picture",
              "--overwrite", "--threads", "--json"],

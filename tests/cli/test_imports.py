@@ -28,6 +28,7 @@ PREDICT = {"numpy", "PIL", "onnxruntime"}
         ("conv --input 28x28x192 --filters 32 --kernel 5", set()),
         ("augment PHOTOS --out sheet.png", {"numpy", "PIL", "cv2"}),
         ("predict RUN PHOTO", PREDICT),
+        ("predict RUN PHOTO --heatmaps maps", PREDICT | {"sqlite3"}),
         ("scan PHOTOS", {"numpy", "PIL", "onnxruntime", "sqlite3"}),
         ("evaluate RUN PHOTOS", PREDICT | {"sqlite3"}),
         ("evaluate RUN PHOTOS --views 10 --with RUN", PREDICT | {"sqlite3"}),

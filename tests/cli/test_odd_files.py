@@ -254,7 +254,7 @@ def test_no_table_holds_a_formula(convwise: Convwise, hostile: Path, tmp_path: P
     ).ends(0)
     Convwise(hostile / "data", convwise.cache)("scan", ".", "--quiet", "--csv", tmp_path / "scan.csv").ends(0)
     tables = [*(hostile / "run").glob("*.csv"), tmp_path / "rows.csv", tmp_path / "scan.csv"]
-    assert len(tables) == 7
+    assert len(tables) == 9
     for table in tables:
         with table.open(encoding="utf-8", newline="") as file:
             cells = [cell for row in csv.reader(file) for cell in row]

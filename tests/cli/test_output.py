@@ -74,7 +74,7 @@ def test_progress_goes_to_stderr_and_the_result_to_stdout(graphs_only: Convwise,
     assert (tmp_path / "out" / "report.html").exists()
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "run.json", "classifier", "samples.csv", "metrics.json", "history.csv", "per_class.csv", "confusion.csv",
-        "predictions.csv", "report.html",
+        "predictions.csv", "doubts.csv", "near_duplicates.csv", "report.html",
     }  # fmt: skip
 
 

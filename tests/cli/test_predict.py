@@ -72,6 +72,37 @@ def test_the_answer_does_not_depend_on_threads_or_company(convwise: Convwise, ru
     assert alone[0] in one
 
 
+def test_heat_maps_are_drawn_beside_the_rows(convwise: Convwise, run: Path, photos: Path, tmp_path: Path) -> None:
+    inputs = [photos / "stripes" / "2.jpg", "absent.jpg", photos / "disc" / "2.jpg"]
+    rows = convwise("predict", run, *inputs, "--heatmaps", "maps", "--json").ends(0).json["predictions"]
+    assert [row["heatmap"] for row in rows] == [os.path.join("maps", "2.png"), None, os.path.join("maps", "2-2.png")]
+    assert list(rows[0]) == [*COLUMNS, "heatmap"]
+    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["2-2.png", "2.png"]
+    text = convwise("predict", run, inputs[0], "--heatmaps", "text").ends(0).out
+    assert text.rstrip().endswith(os.path.join("text", "2.png"))
+    convwise("predict", run, inputs[0], "--heatmaps", "table", "--csv", "rows.csv").ends(0)
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["heatmap"] == os.path.join("table", "2.png")
+
+
+def test_a_folder_that_cannot_take_heat_maps_is_refused_before_anything_is_classified(
+    convwise: Convwise, run: Path, photos: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(photos, tmp_path / "data")
+    (tmp_path / "file").write_text("a file")
+    for folder, sentence in (
+        ("data/maps", "--heatmaps 'data/maps' lies in 'data', whose images are classified; name another folder"),
+        ("data/disc", "--heatmaps 'data/disc' lies in 'data', whose images are classified; name another folder"),
+        ("file", "--heatmaps 'file' cannot be made: File exists; name another folder"),
+        (str(photos), f"--heatmaps {str(photos)!r} holds files already; name a new folder"),
+    ):
+        found = convwise("predict", run, "data", "--heatmaps", folder).ends(2)
+        assert found.message == sentence
+        assert found.out == ""
+    assert not (tmp_path / "data" / "maps").exists()
+
+
 @pytest.mark.slow
 def test_memory_stays_flat_over_three_thousand_images(convwise: Convwise, run: Path, many_photos: Path) -> None:
     code = in_child(

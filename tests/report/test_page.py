@@ -14,7 +14,10 @@ from convwise.report import ClassScores, Mistake, Report
 NAN = float("nan")
 NOTHING = Interval(NAN, NAN, NAN)
 HOSTILE = "<img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}`"
-SECTIONS = ["figures", "next", "confusion", "mistakes", "classes", "calibration", "data", "choice", "cost", "reproduce"]
+SECTIONS = [
+    "figures", "next", "confusion", "mistakes", "labels", "copies", "classes", "calibration", "data", "choice", "cost",
+    "reproduce",
+]  # fmt: skip
 VOID = {"meta", "img", "br"}
 
 
@@ -83,6 +86,22 @@ def example(classes: tuple[str, ...] = ("ants", "bees"), right: int = 90, wrong:
             report.Candidate("resnet50", "head", 224, "Out of time.", None, 4_089_000_000, 23_500_000, False, 0.0),
         ),
         "cost": report.Cost(3_400_000, 385_200_000, 13_600_000, 6.712, 8.9, 200, 2, "CPU"),
+        "doubts": report.Doubts(
+            500, 30, (report.Doubt("train/ants/2.jpg", "train", "ants", "bees", 0.004, 0.99, 1.0, b"\xff\xd8jpeg"),)
+        ),
+        "copies": report.Copies(
+            3,
+            1,
+            "test",
+            (
+                report.Copy(
+                    report.Side("train/ants/3.jpg", "train", "ants", b"\xff\xd8jpeg"),
+                    report.Side("test/ants/4.jpg", "test", "ants", None),
+                    0.923,
+                    "in two splits",
+                ),
+            ),
+        ),
         "next_steps": (report.NextStep("Classify new images:", "convwise predict runs/1 new/"),),
         "cross_validation": report.CrossValidation(top1, "It chose the L2 strength, so it is not the estimate."),
         "calibration": report.Calibration(
@@ -120,6 +139,11 @@ def test_the_page_says_what_was_measured_in_words() -> None:
         "Top-1 97.8 % (94.0 to 99.0 %). It chose the L2 strength, so it is not the estimate.",
         "6.71 ms median, 8.90 ms p95 (200 runs, 2 threads, CPU)",
         "385.2 M MACs",
+        "30 labels of 500 are wrong with a probability of a sixth or more, as judged by layers that had not seen them;",
+        "labelled ants 0.4 % rather bees ? 99.0 % 99.9 % likely wrong; train , train/ants/2.jpg",
+        "3 pairs of images show nearly the same, by their features; near_duplicates.csv has all.",
+        "1 image of test has its like in another split : what is measured on it flatters the classifier.",
+        "no picture in two splits cosine 0.92 ants , train : train/ants/3.jpg ants , test : test/ants/4.jpg",
         "13.6 MB",
         "convwise fit photos/ --out runs/1",
         "2026-01-31, in 41 s",
@@ -215,7 +239,11 @@ def test_hostile_names_are_inert_everywhere(extra_classes: int) -> None:
         machine=HOSTILE,
         splits=tuple(report.Split(HOSTILE, HOSTILE, 9, (1,) * len(classes)) for _ in range(2)),
         measured=plain.measured._replace(split=HOSTILE),
-        mistakes=(Mistake(HOSTILE, HOSTILE, HOSTILE, 0.9, 0.1, b"jpeg"),),
+        mistakes=(Mistake(HOSTILE, HOSTILE, HOSTILE, 0.9, 0.1, b"jpeg", b"heat"),),
+        doubts=report.Doubts(2, 1, (report.Doubt(HOSTILE, HOSTILE, HOSTILE, HOSTILE, 0.1, 0.9, 0.9, b"jpeg"),)),
+        copies=report.Copies(
+            1, 1, HOSTILE, (report.Copy(*(report.Side(HOSTILE, HOSTILE, HOSTILE, b"jpeg"),) * 2, 0.9, HOSTILE),)
+        ),
         candidates=(plain.candidates[0]._replace(name=HOSTILE, transfer=HOSTILE, how_chosen=HOSTILE),),
         cost=plain.cost._replace(device=HOSTILE),
         next_steps=(report.NextStep(HOSTILE, HOSTILE),),
@@ -225,9 +253,9 @@ def test_hostile_names_are_inert_everywhere(extra_classes: int) -> None:
         notes=(HOSTILE,),
     )
     page = read(record)
-    assert len(page.named("img")) == 1
+    assert len(page.named("img")) == 5
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
-    assert HOSTILE in (page.named("img")[0]["alt"] or "")
+    assert all(HOSTILE in (image["alt"] or "") for image in page.named("img"))
     assert page.text.count(HOSTILE) > 15
     assert "49" not in page.text
 
@@ -300,7 +328,7 @@ def test_thousands_of_skipped_files_are_cut_short() -> None:
 
 
 def test_no_mistakes_give_a_sentence_instead_of_a_gallery() -> None:
-    page = read(example(wrong=0, mistakes=()))
+    page = read(example(wrong=0, mistakes=(), doubts=None, copies=None))
     assert "There are none to show: all 180 images were classified right." in page.text
     assert page.named("figure") == []
     assert "4 images of 184 were classified wrong; predictions.csv has the list." in read(example(mistakes=())).text
@@ -313,6 +341,27 @@ def test_the_surest_mistake_comes_first_and_may_lack_a_picture() -> None:
     text = read(example(mistakes=(one, two))).text
     assert text.index("two.jpg") < text.index("one.jpg")
     assert "no picture taken for bees 90.0 % labelled ants 10.0 %" in text
+
+
+def test_a_mistake_shows_its_heat_beside_it() -> None:
+    row = Mistake("one.jpg", "ants", "bees", 0.9, 0.1, b"\xff\xd8jpeg", b"\xff\xd8heat")
+    page = read(example(mistakes=(row,)))
+    assert [image["alt"] for image in page.named("img")][:2] == [
+        "one.jpg: true class ants, predicted bees", "where in it bees was found",
+    ]  # fmt: skip
+    assert "Bright in the second picture is what spoke for the answer" in page.text
+    assert "Bright in the second picture" not in read(example()).text
+
+
+def test_labels_without_doubt_and_images_without_a_like_are_told() -> None:
+    text = read(example(doubts=report.Doubts(12, 0, ()), copies=report.Copies(0, 0, "test", ()))).text
+    assert "None of the 12 labels is doubtful." in text
+    assert "No two images show nearly the same, by their features." in text
+
+
+def test_without_features_the_page_has_nothing_on_labels_and_copies() -> None:
+    sections = [section["id"] for section in read(example(doubts=None, copies=None)).named("section")]
+    assert sections == [name for name in SECTIONS if name not in ("labels", "copies")]
 
 
 def test_optional_parts_may_be_absent() -> None:

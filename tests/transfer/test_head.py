@@ -1,5 +1,6 @@
 """The softmax layer against scikit-learn's, and the choice of its penalty."""
 
+import copy
 import warnings
 from itertools import pairwise
 from typing import Any
@@ -12,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from convwise.metrics import softmax
 from convwise.transfer.design import Design
-from convwise.transfer.head import DEFAULT_L2, L2_GRID, Choice, choose_l2, fit_head
+from convwise.transfer.head import DEFAULT_L2, L2_GRID, Choice, choose_l2, fit_head, out_of_fold
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -224,3 +225,31 @@ def test_where_nothing_can_be_chosen_the_default_counts(fold: int) -> None:
     choice = chosen(features, labels, np.full(10, fold))
     assert (choice.l2, choice.path) == (DEFAULT_L2, ())
     assert (choice.probs == 0.5).all()
+
+
+def test_out_of_fold_is_what_a_layer_on_the_other_folds_says() -> None:
+    x, labels = problem(120, 12, 3)
+    fold_of = np.arange(120) // 3 % 4
+    design = Design(x)
+    probs, folds = out_of_fold(design, labels, 3, fold_of, 0.1)
+    assert folds.shape == (4, 13, 3)
+    for fold in range(4):
+        head = fit_head(_seeing(design, fold_of != fold), labels, 3, 0.1)
+        np.testing.assert_allclose(probs[fold_of == fold], softmax(head.logits(x[fold_of == fold])), atol=5e-3)
+
+
+def test_a_row_that_is_not_trusted_teaches_nothing() -> None:
+    x, labels = problem(120, 12, 3)
+    fold_of, trust = np.arange(120) // 3 % 4, np.ones(120, np.float32)
+    trust[::7] = 0
+    wrong = labels.copy()
+    wrong[::7] = (wrong[::7] + 1) % 3
+    right, spoilt = (out_of_fold(Design(x), y, 3, fold_of, 0.1, trust=trust)[0] for y in (labels, wrong))
+    np.testing.assert_allclose(spoilt, right, atol=1e-6)
+
+
+def _seeing(design: Design, rows: NDArray[np.bool_]) -> Design:
+    """The same standardised features, from which the layer learns these rows alone."""
+    seeing = copy.copy(design)
+    seeing.learn = rows
+    return seeing

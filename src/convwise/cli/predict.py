@@ -25,6 +25,9 @@ def predict(
     csv: Annotated[
         Path | None, Option(metavar="FILE", help="Write path, label, prob, probs, error as CSV; - is stdout.")
     ] = None,
+    heatmaps: Annotated[
+        Path | None, Option(metavar="DIR", help="Draw what in each photo speaks for its class, as PNG in a new DIR.")
+    ] = None,
     threads: Threads = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -41,11 +44,17 @@ def predict(
     count = thread_count(threads)
     loaded = load(classifier)
     predictions = loaded.predict_iter(_files(paths), threads=count)
+    rows: Iterable[tuple[Prediction, Path | None]] = ((prediction, None) for prediction in predictions)
+    if heatmaps:
+        from ..evaluation.heat_maps import draw
+
+        _make_folder(heatmaps, paths)
+        rows = draw(loaded, predictions, heatmaps, threads=count)
     failed = total = 0
     with contextlib.ExitStack() as stack:
-        write = _writer(stack, csv, json)
-        for prediction in predictions:
-            write(prediction)
+        write = _writer(stack, csv, json, bool(heatmaps))
+        for prediction, picture in rows:
+            write(prediction, picture)
             total, failed = total + 1, failed + bool(prediction.error)
     if failed and not quiet:
         sys.stderr.write(f"{failed} of {total} could not be classified; their rows say why\n")
@@ -73,39 +82,65 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             yield path  # a row with an error: nothing that was named goes without an answer
 
 
+def _make_folder(folder: Path, paths: Iterable[Path]) -> None:
+    """Make the folder for the heat maps.
+
+    Raises:
+        UsageError: it holds files, lies among the images, or cannot be made.
+    """
+    from ..errors import UsageError
+
+    inside = os.path.join(os.path.realpath(folder), "")
+    for path in paths:
+        if os.path.isdir(path) and inside.startswith(os.path.join(os.path.realpath(path), "")):
+            raise UsageError(
+                f"--heatmaps {str(folder)!r} lies in {str(path)!r}, whose images are classified; name another folder"
+            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        used = any(folder.iterdir())
+    except OSError as error:
+        raise UsageError(f"--heatmaps {str(folder)!r} cannot be made: {error.strerror}; name another folder") from error
+    if used:
+        raise UsageError(f"--heatmaps {str(folder)!r} holds files already; name a new folder")
+
+
 class _Writer:
-    """Writes predictions one by one."""
+    """Writes predictions one by one, with their heat maps where there are such."""
 
-    def __init__(self, file: IO[str]) -> None:
-        self.file = file
+    def __init__(self, file: IO[str], heatmaps: bool) -> None:
+        self.file, self.heatmaps = file, heatmaps
 
-    def __call__(self, prediction: "Prediction") -> None:
+    def __call__(self, prediction: "Prediction", picture: Path | None) -> None:
         from ..data.text import visible
 
         p = prediction
         answer = f"error: {p.error}" if p.error else f"{p.label}  {100 * p.prob:.1f} %"
+        answer += f"  {picture}" if picture else ""
         self.file.write(f"{visible(p.path)}  {visible(answer)}\n")
         self.file.flush()
 
 
 class _CsvWriter(_Writer):
-    def __call__(self, prediction: "Prediction") -> None:
+    def __call__(self, prediction: "Prediction", picture: Path | None) -> None:
         from ..data.text import write_rows
 
         p = prediction
         probs = json_module.dumps(_short(p.probs)) if p.probs else None
-        write_rows(self.file, [[p.path, p.label, None if p.error else p.prob, probs, p.error]])
+        more = [str(picture) if picture else None] if self.heatmaps else []
+        write_rows(self.file, [[p.path, p.label, None if p.error else p.prob, probs, p.error, *more]])
 
 
 class _JsonWriter(_Writer):
-    def __init__(self, file: IO[str]) -> None:
-        super().__init__(file)
+    def __init__(self, file: IO[str], heatmaps: bool) -> None:
+        super().__init__(file, heatmaps)
         self.separator = '{"predictions": ['
 
-    def __call__(self, prediction: "Prediction") -> None:
+    def __call__(self, prediction: "Prediction", picture: Path | None) -> None:
         p = prediction
         row: dict[str, Any] = {"path": p.path, "label": p.label or None, "prob": None if p.error else p.prob}
         row |= {"probs": _short(p.probs) or None, "error": p.error or None}
+        row |= {"heatmap": str(picture) if picture else None} if self.heatmaps else {}
         self.file.write(f"{self.separator}\n{json_module.dumps(row)}")
         self.separator = ","
 
@@ -114,25 +149,26 @@ class _JsonWriter(_Writer):
         self.file.write("\n]}\n" if self.separator == "," else f"{self.separator}]}}\n")
 
 
-def _writer(stack: contextlib.ExitStack, csv: Path | None, json: bool) -> _Writer:
+def _writer(stack: contextlib.ExitStack, csv: Path | None, json: bool, heatmaps: bool) -> _Writer:
     from ..data.text import write_rows
     from ..errors import UsageError
 
+    header = (*CSV_HEADER, *(["heatmap"] if heatmaps else []))
     if json:
-        writer = _JsonWriter(sys.stdout)
+        writer = _JsonWriter(sys.stdout, heatmaps)
         stack.callback(writer.close)
         return writer
     if csv is None:
-        return _Writer(sys.stdout)
+        return _Writer(sys.stdout, heatmaps)
     if str(csv) == "-":
-        write_rows(sys.stdout, [CSV_HEADER])
-        return _CsvWriter(sys.stdout)
+        write_rows(sys.stdout, [header])
+        return _CsvWriter(sys.stdout, heatmaps)
     try:
         file = stack.enter_context(csv.open("w", encoding="utf-8", errors="backslashreplace", newline=""))
     except OSError as error:
         raise UsageError(f"--csv {str(csv)!r} cannot be written: {error.strerror}") from error
-    write_rows(file, [CSV_HEADER])
-    return _CsvWriter(file)
+    write_rows(file, [header])
+    return _CsvWriter(file, heatmaps)
 
 
 def _short(probs: dict[str, float]) -> dict[str, float]:

@@ -122,8 +122,8 @@ def prepare(image: Image.Image, preprocessing: Preparation) -> NDArray[np.uint8]
         raise UnreadableImageError(_reason(error, b"")) from error
 
 
-def thumbnail(data: bytes, side: int) -> bytes:
-    """Make a JPEG of at most `side` pixels a side, for a page.
+def small(data: bytes, side: int) -> Image.Image:
+    """Decode a picture to look at: upright, RGB, at most `side` pixels a side.
 
     Raises:
         UnreadableImageError: as `decode`.
@@ -134,13 +134,27 @@ def thumbnail(data: bytes, side: int) -> bytes:
         image = _upright(image, factor if image.format in ("JPEG", "MPO") else 1).convert("RGB")
         image.thumbnail((side, side))
         image.info.clear()  # comments and profiles of a private photo are nobody's business
-        out = io.BytesIO()
-        image.save(out, "JPEG", quality=85)
-        return out.getvalue()
+        return image
     except (MemoryError, UnreadableImageError):
         raise
     except Exception as error:  # as in decode
         raise UnreadableImageError(_reason(error, data)) from error
+
+
+def thumbnail(data: bytes, side: int) -> bytes:
+    """Make a JPEG of at most `side` pixels a side, for a page.
+
+    Raises:
+        UnreadableImageError: as `decode`.
+    """
+    return as_jpeg(small(data, side))
+
+
+def as_jpeg(image: Image.Image) -> bytes:
+    """Encode an RGB picture for a page."""
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=85)
+    return out.getvalue()
 
 
 @cache

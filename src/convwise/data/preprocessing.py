@@ -71,6 +71,13 @@ class Preprocessing:
         used = {"crop": min(width, height) * self.crop, "pad": max(width, height), "squash": min(width, height)}
         return max(factor for factor in (1, 2, 4, 8) if factor == 1 or used[self.fit] >= 2 * self.resolution * factor)
 
+    def frame(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """The part of an image that the network sees: left, top, right, bottom in its pixels; "pad" reaches beyond."""
+        sides = {"crop": (min(width, height) * self.crop,) * 2, "pad": (float(max(width, height)),) * 2}
+        wide, high = sides.get(self.fit, (float(width), float(height)))
+        left, top = (width - wide) / 2, (height - high) / 2
+        return left, top, left + wide, top + high
+
     def apply(self, image: Image.Image) -> NDArray[np.uint8]:
         """Crop, pad or squash, and resize: an "L" or "RGB" image to uint8 (resolution, resolution, channels)."""
         if 0 in image.size:

@@ -30,6 +30,7 @@ from .options import Options
 from .outcome import Calibration, Outcome, Tried
 from .run import Run, check_free
 from .scratch_candidate import ScratchCandidate
+from .second_look import look_again
 from .task import Candidate, Fitted, Task
 from .write import write_run
 
@@ -73,7 +74,7 @@ def fit(
             classifier = _save(draft, outcome, chosen, options)
             outcome = replace(outcome, latency=_latency(draft, classifier), seconds=time.monotonic() - start)
             draft.drop_checkpoints()
-            result = write_run(draft.folder, draft.out, outcome, draft.record["command"])
+            result = write_run(draft.folder, draft.out, outcome, draft.record["command"], classifier)
             return draft.finish(result, overwrite=overwrite)
 
 
@@ -161,6 +162,7 @@ def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tup
         cross_validation=fitted[best].cross_validation,
         tried=tried,
         options=options,
+        second_look=look_again(candidates, fitted, rows, roles, options),
     )
     return outcome, (candidates[best], fitted[best])
 

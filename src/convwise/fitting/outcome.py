@@ -13,6 +13,7 @@ from ..metrics import Interval, Reliability, Summary, Temperature
 from ..runtime.latency import Latency
 from ..weights import Used
 from .options import Options
+from .second_look import SecondLook
 from .task import Step
 
 
@@ -72,6 +73,7 @@ class Outcome:
         cross_validation: top-1 inside train of the chosen candidate, where that chose the penalty.
         tried: the candidates.
         options: of the run.
+        second_look: at the labels and near-duplicates, where a candidate has features.
         latency, seconds: filled at the end.
     """
 
@@ -87,6 +89,7 @@ class Outcome:
     cross_validation: Interval | None
     tried: tuple[Tried, ...]
     options: Options
+    second_look: SecondLook | None = None
     latency: Latency | None = None
     seconds: float = 0.0
 

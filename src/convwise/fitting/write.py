@@ -14,27 +14,33 @@ from typing import Any
 import numpy as np
 
 from .. import __version__, report
-from ..data.decoding import UnreadableImageError, thumbnail
+from ..classifier import Classifier
+from ..data.decoding import UnreadableImageError, as_jpeg, thumbnail
+from ..data.samples import Listing, Sample
 from ..data.text import write_csv
+from ..evaluation.heat_maps import HeatMaps
 from ..runtime.session import cpu_name
 from .options import Options
 from .outcome import Outcome
+from .second_look import SecondLook, kind_of
 from .task import Step
 
-MISTAKES, THUMBNAIL = 24, 160  # how many the page shows, pixels
+MISTAKES, DOUBTS, COPIES, THUMBNAIL = 24, 24, 12, 160  # how many of each the page shows; pixels
 
 
-def write_run(folder: Path, out: Path, outcome: Outcome, command: str) -> dict[str, Any]:
+def write_run(folder: Path, out: Path, outcome: Outcome, command: str, classifier: Classifier) -> dict[str, Any]:
     """Write everything but the classifier into `folder`, which will be called `out`; returns the result."""
     result = _result(outcome, out)
     _write_tables(folder, outcome)
+    if outcome.second_look:
+        outcome.second_look.write(folder)
     measured = outcome.summary.to_json(outcome.roles.classes)
     extra = {"split": outcome.roles.measured, "versions": _versions(), "notes": outcome.notes}
     extra["calibration"] = outcome.calibration.to_json()
     if outcome.cross_validation:
         extra["cross_validation"] = outcome.cross_validation._asdict() | {"meaning": CROSS_VALIDATION}
     (folder / "metrics.json").write_text(json.dumps(measured | extra, indent=1), encoding="utf-8")
-    report.write(_page(outcome, out, command), folder / "report.html")
+    report.write(_page(outcome, out, command, classifier), folder / "report.html")
     return result
 
 
@@ -114,7 +120,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _page(outcome: Outcome, out: Path, command: str) -> report.Report:
+def _page(outcome: Outcome, out: Path, command: str, classifier: Classifier) -> report.Report:
     summary, roles, latency, cost = outcome.summary, outcome.roles, outcome.latency, outcome.chosen.cost
     assert latency is not None
     classes = roles.classes
@@ -137,7 +143,9 @@ def _page(outcome: Outcome, out: Path, command: str) -> report.Report:
             for name, row in zip(classes, summary.per_class, strict=True)
         ),
         confusion=tuple(tuple(map(int, row)) for row in summary.confusion),
-        mistakes=_mistakes(outcome),
+        mistakes=_mistakes(outcome, classifier),
+        doubts=_doubts(outcome),
+        copies=_copies(outcome),
         candidates=tuple(
             report.Candidate(
                 t.network, _transfer_words(t.transfer), t.resolution, t.how_chosen, t.choice_top1, t.cost.macs,
@@ -198,23 +206,74 @@ def _transfer_words(transfer: str) -> str:
     return {"head": "softmax layer on frozen features", "none": "trained from scratch"}[transfer]
 
 
-def _mistakes(outcome: Outcome) -> tuple[report.Mistake, ...]:
-    """The wrong answers that were surest, with thumbnails."""
+def _mistakes(outcome: Outcome, classifier: Classifier) -> tuple[report.Mistake, ...]:
+    """The wrong answers that were surest, with thumbnails and what in them spoke for the answer."""
     best = outcome.probs.argmax(axis=1)
     wrong = np.flatnonzero(best != outcome.labels)
     worst = sorted(wrong, key=lambda i: -float(outcome.probs[i, best[i]]))[:MISTAKES]
-    classes = outcome.roles.classes
+    classes, maps = outcome.roles.classes, HeatMaps(classifier)
     rows = []
     for i in worst:
-        sample = outcome.measured[i]
-        try:
-            picture = thumbnail(outcome.listing.read(sample), THUMBNAIL)
-        except (OSError, UnreadableImageError):  # the file went away since it was read: the row stays, without picture
-            picture = None
-        p = outcome.probs[i]
+        sample, p = outcome.measured[i], outcome.probs[i]
+        picture = heat = None
+        with suppress(OSError, UnreadableImageError):  # the file went away since it was read: the row stays without
+            data = outcome.listing.read(sample)
+            picture, heat = thumbnail(data, THUMBNAIL), as_jpeg(maps.picture(data, int(best[i]), THUMBNAIL))
         rows.append(
             report.Mistake(
-                sample.path, sample.label, classes[best[i]], float(p[best[i]]), float(p[outcome.labels[i]]), picture
+                sample.path, sample.label, classes[best[i]], float(p[best[i]]), float(p[outcome.labels[i]]), picture,
+                heat,
             )
-        )
+        )  # fmt: skip
     return tuple(rows)
+
+
+def _doubts(outcome: Outcome) -> report.Doubts | None:
+    """The labels that are most doubtful, with thumbnails."""
+    look = outcome.second_look
+    if look is None:
+        return None
+    doubts, listed = look.doubts, look.doubts.listed
+    suggested = doubts.suggested(look.labels)
+    shown = []
+    for i in listed[:DOUBTS]:
+        sample, own, other = look.roles.samples[i], look.labels[i], suggested[i]
+        shown.append(
+            report.Doubt(
+                sample.path, str(sample.split), sample.label, look.roles.classes[other], float(doubts.probs[i, own]),
+                float(doubts.probs[i, other]), float(doubts.wrong[i]), _thumbnail(outcome.listing, sample),
+            )
+        )  # fmt: skip
+    return report.Doubts(len(look.labels), len(listed), tuple(shown))
+
+
+def _copies(outcome: Outcome) -> report.Copies | None:
+    """Near-duplicates, those that weigh on the measurement or on the labels first."""
+    look = outcome.second_look
+    if look is None or look.pairs is None:
+        return None
+    kinds = [kind_of(look.roles.samples[p.first], look.roles.samples[p.second]) for p in look.pairs]
+    order = sorted(range(len(kinds)), key=lambda k: kinds[k] == "duplicate")[:COPIES]
+    shown = []
+    for k in order:
+        sides = [look.roles.samples[i] for i in look.pairs[k][:2]]
+        images = [report.Side(s.path, str(s.split), s.label, _thumbnail(outcome.listing, s)) for s in sides]
+        shown.append(report.Copy(images[0], images[1], look.pairs[k].cosine, kinds[k]))
+    return report.Copies(len(kinds), _measured_twins(look), outcome.roles.measured, tuple(shown))
+
+
+def _measured_twins(look: SecondLook) -> int:
+    """How many measured images have a near-duplicate in another split."""
+    twins = set()
+    for pair in look.pairs or ():
+        a, b = (look.roles.samples[i] for i in pair[:2])
+        if a.split != b.split:
+            twins |= {s.path for s in (a, b) if s.split == look.roles.measured}
+    return len(twins)
+
+
+def _thumbnail(listing: Listing, sample: Sample) -> bytes | None:
+    try:
+        return thumbnail(listing.read(sample), THUMBNAIL)
+    except (OSError, UnreadableImageError):  # it went away since it was read
+        return None

@@ -80,7 +80,7 @@ class ClassScores(NamedTuple):
 
 
 class Mistake(NamedTuple):
-    """An image classified wrong; `thumbnail` is a JPEG, about 160 pixels wide, or None."""
+    """An image classified wrong; `thumbnail` is a JPEG, about 160 pixels wide, or None, `heat` the same with heat."""
 
     path: str
     true: str
@@ -88,6 +88,55 @@ class Mistake(NamedTuple):
     prob_predicted: float
     prob_true: float
     thumbnail: bytes | None
+    heat: bytes | None = None
+
+
+class Doubt(NamedTuple):
+    """A label that is wrong with probability `prob_wrong`; the other two are of classes, out of fold."""
+
+    path: str
+    split: str
+    label: str
+    suggested: str
+    prob_label: float
+    prob_suggested: float
+    prob_wrong: float
+    thumbnail: bytes | None
+
+
+class Doubts(NamedTuple):
+    """Of `n` images those whose labels are doubtful, `n_listed`, the most doubtful first; some are `shown`."""
+
+    n: int
+    n_listed: int
+    shown: tuple[Doubt, ...]
+
+
+class Side(NamedTuple):
+    """One of two images that are nearly the same."""
+
+    path: str
+    split: str
+    label: str
+    thumbnail: bytes | None
+
+
+class Copy(NamedTuple):
+    """Two images that are nearly the same; `kind` is "in two classes", "in two splits" or "duplicate"."""
+
+    first: Side
+    second: Side
+    cosine: float
+    kind: str
+
+
+class Copies(NamedTuple):
+    """All `n` such pairs, some `shown`; `twins` images of the split `measured` have theirs in another split."""
+
+    n: int
+    twins: int
+    measured: str
+    shown: tuple[Copy, ...]
 
 
 class Calibration(NamedTuple):
@@ -151,6 +200,8 @@ class Report:
     mistakes: tuple[Mistake, ...]
     candidates: tuple[Candidate, ...]
     cost: Cost
+    doubts: Doubts | None = None
+    copies: Copies | None = None
     next_steps: tuple[NextStep, ...] = ()
     cross_validation: CrossValidation | None = None
     calibration: Calibration | None = None

@@ -117,6 +117,33 @@ def choose_l2(design: Design, labels: Ints, num_classes: int, fold_of: Ints, *, 
     return Choice(l2, tuple((s, final if s == l2 else nll) for s, nll in path), probs, best.mean(axis=0))
 
 
+def out_of_fold(
+    design: Design, labels: Ints, num_classes: int, fold_of: Ints, l2: float, *,
+    trust: Floats | None = None, start: Floats | None = None,
+) -> tuple[Floats, Floats]:  # fmt: skip
+    """Probabilities of every row by a layer that was fitted on the other folds, as exactly as a choice needs them.
+
+    Args:
+        design: the features of all rows.
+        labels: (n,).
+        num_classes: K.
+        fold_of: (n,) number of the fold that each row is left out of; at least two.
+        l2: strength of the penalty.
+        trust: (n,) share in [0, 1] that each row counts; by default all count alike.
+        start: (F, r + 1, K) parameters to start from.
+
+    Returns:
+        Probabilities (n, K), and the folds' parameters (F, r + 1, K).
+    """
+    names, own = np.unique(fold_of, return_inverse=True)
+    shares = np.ones(len(labels), np.float32) if trust is None else trust
+    weights = np.stack([_sample_weights(labels, fold_of != name, balance=False) * shares for name in names])
+    if start is None:
+        start = np.zeros((len(names), design.x.shape[1] + 1, num_classes), np.float32)
+    solved = _fit_folds(design, labels, weights, l2, start, CHOICE_GAP)
+    return _own_probs(design, solved, own), solved
+
+
 def _mean_nll(probs: Floats, labels: Ints, weights: Floats) -> float:
     picked = np.maximum(probs[np.arange(len(labels)), labels], 1e-12)
     return float(np.average(-np.log(picked), weights=weights))
