@@ -16,13 +16,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from convwise import fitting, machine
+from convwise import machine
 from convwise.data.augmentation import Augmentation
 from convwise.data.preprocessing import Preprocessing
 from convwise.data.samples import list_folder
 from convwise.errors import BudgetError, DataError, MachineError, UsageError
 from convwise.evaluation import evaluate
-from convwise.fitting import Options, Run, fit
+from convwise.fitting import Options, Run, fit, work
 from convwise.fitting.scratch_candidate import ScratchCandidate, _told
 from convwise.fitting.training_data import FROM_FILES, pixel_statistics
 from convwise.runtime import gather as gather_module
@@ -300,7 +300,7 @@ def test_a_training_that_needs_too_much_memory_is_not_begun(
     in_tmp_path: Path, photos: Path, resolution: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "machine_memory", lambda: 2 * 10**9)
-    monkeypatch.setattr(fitting, "gather", lambda *_, **__: pytest.fail("a file is read"))
+    monkeypatch.setattr(work, "gather", lambda *_, **__: pytest.fail("a file is read"))
     options = Options(network=("resnet20",), resolution=resolution, epochs=1)
     with pytest.raises(MachineError, match=f"^training resnet20 at {resolution} px needs about ") as caught:
         fit(photos, options, out="a")
@@ -326,7 +326,7 @@ def test_a_gpu_that_is_not_there_is_said_before_a_file_is_read(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(fitting, "gather", lambda *_, **__: pytest.fail("a file is read"))
+    monkeypatch.setattr(work, "gather", lambda *_, **__: pytest.fail("a file is read"))
     with pytest.raises(UsageError, match=r"^device 'cuda': torch sees no GPU here; take 'cpu', or install a torch"):
         fit(photos, Options(network=LENET, device="cuda"), out=tmp_path / "run")
     assert list(tmp_path.iterdir()) == []

@@ -61,6 +61,18 @@ def test_too_many_images_are_not_compared_and_the_page_says_nothing_of_them(
 
 
 @pytest.mark.usefixtures("shared_cache")
+def test_images_that_a_manifest_names_are_shown_as_well(spoilt: Path, tmp_path: Path) -> None:
+    rows = [f"{path.relative_to(tmp_path).as_posix()},{path.parent.name}\n" for path in sorted(spoilt.rglob("*.*"))]
+    (tmp_path / "list.csv").write_text("".join(["path,label\n", *rows]))
+    run = fit(tmp_path / "list.csv", Options(resolution=64, threads=2), out=tmp_path / "run")
+    assert table(run, "doubts.csv")[0]["path"] == "photos/blue/moved.jpg"
+    page = run.report.read_text()
+    for words in ("photos/blue/moved.jpg: labelled blue, perhaps red", "photos/green/saved again.png"):
+        assert 'src="data:image/jpeg;base64,' in page.partition(f'alt="{words}')[0].rpartition("<img")[2]
+    assert "no picture" not in page
+
+
+@pytest.mark.usefixtures("shared_cache")
 def test_the_features_are_found_beside_a_candidate_that_keeps_pixels_and_whole_images(
     spoilt: Path, tmp_path: Path
 ) -> None:

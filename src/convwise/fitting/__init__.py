@@ -4,34 +4,23 @@ import os
 import shutil
 import time
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import __version__
 from ..classifier import Classifier, save
 from ..data.inputs import list_samples
 from ..data.provenance import ImageSet, Provenance
-from ..data.roles import Roles, assign, check_splits, folds, held_out
-from ..data.samples import Listing
-from ..errors import DataError, UsageError
-from ..metrics import Interval, at_temperature, fit_temperature, reliability, summary, wilson
+from ..errors import UsageError
 from ..progress import Track, silent
-from ..runtime.gather import gather
-from ..runtime.jobs import Job
 from ..runtime.latency import Latency, measure_latency
-from ..runtime.room import has_room
-from .candidates import make_candidates, within_time
 from .draft import Draft, open_draft, run_errors
-from .notes import say, say_resolution, say_unchecked
 from .options import Options
-from .outcome import Calibration, Outcome, Tried
+from .outcome import Outcome
 from .run import Run, check_free
-from .scratch_candidate import ScratchCandidate
-from .second_look import look_again
-from .task import Candidate, Fitted, Task
+from .task import Candidate, Fitted
+from .work import make_outcome
 from .write import write_run
 
 __all__ = ["Options", "Run", "fit"]
@@ -69,7 +58,7 @@ def fit(
     listing = list_samples(root)
     command = command or f"convwise.fit({str(data)!r}, {options})"
     with open_draft(target, root, options, overwrite=overwrite, command=command) as draft:
-        outcome, chosen = _work(listing, options, draft, track)
+        outcome, chosen = make_outcome(listing, options, draft, track)
         with run_errors():
             classifier = _save(draft, outcome, chosen, options)
             outcome = replace(outcome, latency=_latency(draft, classifier), seconds=time.monotonic() - start)
@@ -95,119 +84,6 @@ def _check_outside(out: Path, data: Path) -> None:
             f"the run would be written into the data folder, as {str(out)!r}; "
             f"choose an --out that is not in {str(data)!r}"
         )
-
-
-def _work(listing: Listing, options: Options, draft: Draft, track: Track) -> tuple[Outcome, tuple[Candidate, Fitted]]:
-    """Gather what the candidates within the budget want, fit them, choose one and measure it once."""
-    start = time.monotonic()
-    num_classes = len({s.label for s in listing.samples})
-    candidates = make_candidates(options, num_classes, track)
-    for candidate in candidates:
-        if isinstance(candidate, ScratchCandidate):  # a head has but one layer to train
-            candidate.check_memory(len(listing.samples), num_classes)
-    candidates = within_time(candidates, options, draft)
-    draft.note("weights", {c.network: c.weights._asdict() for c in candidates if c.weights})
-    prepared = time.monotonic()
-    wanted = _with_room([c.jobs(listing) for c in candidates], len(listing.samples))
-    gathered = gather(listing, [*chain(*wanted)], threads=options.thread_count, track=track)
-    collected = time.monotonic()
-    gathered.check(listing)
-    check_splits(listing, gathered.samples)
-    roles = assign(gathered.samples, options.split_seed)
-    task = _task(listing, roles, options, scratch=any(c.transfer == "none" for c in candidates))
-    every = iter(gathered.rows)
-    rows = [[next(every) for _ in jobs] for jobs in wanted]
-    fitted = [
-        candidate.fit(own, task, draft, threads=options.thread_count, track=track)
-        for candidate, own in zip(candidates, rows, strict=True)
-    ]
-    scores = [_score(f.choice_probs, task.labels[task.compare]) for f in fitted]
-    best = min(range(len(fitted)), key=lambda i: (-scores[i][0].value, scores[i][1]))
-    draft.note("files_read", gathered.files_read)
-    draft.note(
-        "steps",
-        {
-            "prepare_seconds": round(prepared - start, 3),
-            "gather_seconds": round(collected - prepared, 3),
-            "fit_seconds": round(time.monotonic() - collected, 3),
-        },
-    )
-    draft.note("chosen", {"network": candidates[best].network, "how": fitted[best].how_chosen})
-    measured = np.array([s.split == roles.measured for s in roles.samples])
-    raw = fitted[best].probs(rows[best][0][measured])
-    probs, calibration = _calibrated(raw, task.labels[measured], fitted[best])
-    tried = tuple(
-        Tried(
-            network=c.network, transfer=c.transfer, resolution=c.preprocessing.resolution, how_chosen=f.how_chosen,
-            choice_top1=score[0], choice_nll=score[1], cost=c.cost(task.num_classes), history=f.history,
-            seconds=f.seconds, chosen=i == best, weights=c.weights,
-        )
-        for i, (c, f, score) in enumerate(zip(candidates, fitted, scores, strict=True))
-    )  # fmt: skip
-    outcome = Outcome(
-        listing=listing,
-        roles=roles,
-        skipped=gathered.skipped,
-        notes=(
-            *say(listing, roles, gathered),
-            *say_resolution(candidates, options),
-            *say_unchecked(candidates),
-            *(n for f in fitted for n in f.notes),
-        ),
-        measured=tuple(s for s in roles.samples if s.split == roles.measured),
-        labels=task.labels[measured],
-        probs=probs,
-        summary=summary(task.labels[measured], probs),
-        calibration=calibration,
-        cross_validation=fitted[best].cross_validation,
-        tried=tried,
-        options=options,
-        second_look=look_again(candidates, fitted, rows, roles, options),
-    )
-    return outcome, (candidates[best], fitted[best])
-
-
-def _with_room(wanted: list[list[Job]], n: int) -> list[list[Job]]:
-    """Leave out what candidates can do without, all but their first, where rows of n files find no room."""
-    return wanted if has_room([*chain(*wanted)], n) else [jobs[:1] for jobs in wanted]
-
-
-def _calibrated(
-    raw: NDArray[np.float32], labels: NDArray[np.int64], fitted: Fitted
-) -> tuple[NDArray[np.float32], Calibration]:
-    """Fit the temperature on what chose, and apply it to what is measured: probs (n, K), and what it does."""
-    temperature = fit_temperature(fitted.judged.labels, fitted.judged.probs)
-    probs = at_temperature(raw, temperature.value)
-    return probs, Calibration(fitted.judged.where, temperature, reliability(labels, raw), reliability(labels, probs))
-
-
-def _task(listing: Listing, roles: Roles, options: Options, *, scratch: bool) -> Task:
-    samples = roles.samples
-    train = np.array([s.split == "train" for s in samples])
-    val = np.array([roles.chooses == "val" and s.split == "val" for s in samples])
-    learnt = [s for s in samples if s.split == "train"]
-    tenth, fold_of = np.zeros(len(samples), bool), np.full(len(samples), -1)
-    if not val.any():
-        fold_of[train] = folds(learnt, 5, options.split_seed)
-        if scratch:
-            tenth[train] = held_out(learnt, options.split_seed)
-            if not tenth.any():
-                raise DataError(
-                    "training from scratch holds a tenth of `train` out to choose the epoch, and no class has two "
-                    "different images to spare; add images"
-                )
-    compare = val if val.any() else tenth if scratch else train
-    return Task(
-        listing=listing, samples=samples,
-        labels=np.array(roles.labels(samples), np.int64), num_classes=len(roles.classes), train=train, held_out=tenth,
-        val=val, folds=fold_of, compare=compare, balance=options.balance,
-    )  # fmt: skip
-
-
-def _score(probs: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[Interval, float]:
-    """Top-1 and mean NLL."""
-    picked = np.maximum(probs[np.arange(len(labels)), labels], 1e-12)
-    return wilson(int((probs.argmax(axis=1) == labels).sum()), len(labels)), float(-np.log(picked).mean())
 
 
 def _save(draft: Draft, outcome: Outcome, chosen: tuple[Candidate, Fitted], options: Options) -> Classifier:

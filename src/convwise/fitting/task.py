@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 from .. import networks
 from ..cost import CostReport, Totals, analyze, sketch
 from ..data.preprocessing import Preprocessing
+from ..data.roles import Roles, folds, held_out
 from ..data.samples import Listing, Sample
+from ..errors import DataError
 from ..metrics import Interval
 from ..progress import Track
 from ..runtime.jobs import Job
 from ..runtime.session import FrozenNetwork
 from ..weights import Used
 from .draft import Draft
+from .options import Options
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -49,6 +52,34 @@ class Task:
     folds: NDArray[np.int64]
     compare: Mask
     balance: bool
+
+
+def make_task(listing: Listing, roles: Roles, options: Options, *, scratch: bool) -> Task:
+    """Share out who fits, who chooses and who compares; `scratch` is whether a candidate trains from random weights.
+
+    Raises:
+        DataError: such a training has no image to choose its epoch by.
+    """
+    samples = roles.samples
+    train = np.array([s.split == "train" for s in samples])
+    val = np.array([roles.chooses == "val" and s.split == "val" for s in samples])
+    learnt = [s for s in samples if s.split == "train"]
+    tenth, fold_of = np.zeros(len(samples), bool), np.full(len(samples), -1)
+    if not val.any():
+        fold_of[train] = folds(learnt, 5, options.split_seed)
+        if scratch:
+            tenth[train] = held_out(learnt, options.split_seed)
+            if not tenth.any():
+                raise DataError(
+                    "training from scratch holds a tenth of `train` out to choose the epoch, and no class has two "
+                    "different images to spare; add images"
+                )
+    compare = val if val.any() else tenth if scratch else train
+    return Task(
+        listing=listing, samples=samples,
+        labels=np.array(roles.labels(samples), np.int64), num_classes=len(roles.classes), train=train, held_out=tenth,
+        val=val, folds=fold_of, compare=compare, balance=options.balance,
+    )  # fmt: skip
 
 
 class Judged(NamedTuple):

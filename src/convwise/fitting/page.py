@@ -1,0 +1,193 @@
+"""What the page of a run shows."""
+
+import datetime
+import platform
+import shlex
+from collections import Counter
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from .. import __version__, report
+from ..classifier import Classifier
+from ..data.decoding import UnreadableImageError, as_jpeg, thumbnail
+from ..data.samples import Listing, Sample
+from ..evaluation.heat_maps import HeatMaps
+from ..runtime.session import cpu_name
+from .options import Options
+from .outcome import Outcome
+from .second_look import SecondLook, kind_of
+
+MISTAKES, DOUBTS, COPIES, THUMBNAIL = 24, 24, 12, 160  # how many of each the page shows; pixels
+CROSS_VALIDATION = "it chose the L2 strength, so it is no estimate; the measured split is"
+
+
+def versions() -> dict[str, str]:
+    """Of what decides the figures."""
+    found = {"python": platform.python_version(), "convwise": __version__}
+    for name in ("torch", "onnxruntime", "numpy", "pillow"):
+        with suppress(metadata.PackageNotFoundError):  # another distribution of the same package, onnxruntime-gpu say
+            found[name] = metadata.version(name)
+    return found
+
+
+def make_page(outcome: Outcome, out: Path, command: str, classifier: Classifier) -> report.Report:
+    """Collect it; the run's folder will be called `out`."""
+    summary, roles, latency, cost = outcome.summary, outcome.roles, outcome.latency, outcome.chosen.cost
+    assert latency is not None
+    classes = roles.classes
+    return report.Report(
+        title=outcome.listing.root.absolute().name or str(outcome.listing.root),
+        command=command,
+        data=str(outcome.listing.root),
+        created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        version=__version__,
+        machine=f"{cpu_name()}, {outcome.options.thread_count} threads, {platform.system()}, "
+        + ", ".join(f"{name} {version}" for name, version in versions().items()),
+        seconds=outcome.seconds,
+        classes=classes,
+        splits=tuple(_split(outcome, name, role) for name, role in roles.sentences.items()),
+        measured=report.Measured(
+            roles.measured, summary.n, summary.top1, summary.balanced_accuracy, summary.macro_f1, summary.nll
+        ),
+        per_class=tuple(
+            report.ClassScores(name, row.support, row.precision, row.recall, row.f1)
+            for name, row in zip(classes, summary.per_class, strict=True)
+        ),
+        confusion=tuple(tuple(map(int, row)) for row in summary.confusion),
+        mistakes=_mistakes(outcome, classifier),
+        doubts=_doubts(outcome),
+        copies=_copies(outcome),
+        candidates=tuple(
+            report.Candidate(
+                t.network, _transfer_words(t.transfer), t.resolution, t.how_chosen, t.choice_top1, t.cost.macs,
+                t.cost.params, t.chosen, t.seconds, t.weights,
+            )
+            for t in outcome.tried
+        ),
+        cost=report.Cost(
+            cost.params, cost.macs, cost.weight_bytes, latency.latency_ms, latency.latency_p95_ms, latency.n,
+            latency.threads, latency.device,
+        ),
+        next_steps=next_steps(out, outcome.listing.root),
+        cross_validation=_cross_validation(outcome),
+        calibration=_calibration(outcome),
+        skipped=tuple(report.Skipped(path, reason) for path, reason in outcome.skipped.items()),
+        ignored=outcome.listing.ignored,
+        notes=outcome.notes,
+        timed=_timed(outcome.options),
+    )  # fmt: skip
+
+
+def _timed(options: Options) -> tuple[str, ...]:
+    """What depends on how fast the machine was."""
+    said = {
+        "the epoch at which training stops (time-limit)": options.time_limit,
+        "which candidates fit the budget (max-ms)": options.max_ms,
+    }
+    return tuple(words for words, limit in said.items() if limit is not None)
+
+
+def _cross_validation(outcome: Outcome) -> report.CrossValidation | None:
+    if outcome.cross_validation is None:
+        return None
+    return report.CrossValidation(outcome.cross_validation, f"Five-fold, inside `train`: {CROSS_VALIDATION}.")
+
+
+def _calibration(outcome: Outcome) -> report.Calibration:
+    where, temperature, before, after = outcome.calibration
+    return report.Calibration(temperature.value, where, temperature.n, before, after)
+
+
+def next_steps(out: Path, data: Path) -> tuple[report.NextStep, ...]:
+    """What to type after a run."""
+    run, folder = shlex.quote(str(out)), shlex.quote(str(data))
+    return (
+        report.NextStep("Classify new photos", f"convwise predict {run} PHOTO ..."),
+        report.NextStep("Measure it again, or on other images", f"convwise evaluate {run} {folder}"),
+        report.NextStep("See what is wrong with the images", f"convwise scan {folder}"),
+    )
+
+
+def _split(outcome: Outcome, name: str, role: str) -> report.Split:
+    counts = Counter(s.label for s in outcome.roles.samples if s.split == name)
+    return report.Split(name, role, counts.total(), tuple(counts[c] for c in outcome.roles.classes))
+
+
+def _transfer_words(transfer: str) -> str:
+    return {"head": "softmax layer on frozen features", "none": "trained from scratch"}[transfer]
+
+
+def _mistakes(outcome: Outcome, classifier: Classifier) -> tuple[report.Mistake, ...]:
+    """The wrong answers that were surest, with thumbnails and what in them spoke for the answer."""
+    best = outcome.probs.argmax(axis=1)
+    wrong = np.flatnonzero(best != outcome.labels)
+    worst = sorted(wrong, key=lambda i: -float(outcome.probs[i, best[i]]))[:MISTAKES]
+    classes, maps = outcome.roles.classes, HeatMaps(classifier)
+    rows = []
+    for i in worst:
+        sample, p = outcome.measured[i], outcome.probs[i]
+        picture = heat = None
+        with suppress(OSError, UnreadableImageError):  # the file went away since it was read: the row stays without
+            data = outcome.listing.read(sample)
+            picture, heat = thumbnail(data, THUMBNAIL), as_jpeg(maps.picture(data, int(best[i]), THUMBNAIL))
+        rows.append(
+            report.Mistake(
+                sample.path, sample.label, classes[best[i]], float(p[best[i]]), float(p[outcome.labels[i]]), picture,
+                heat,
+            )
+        )  # fmt: skip
+    return tuple(rows)
+
+
+def _doubts(outcome: Outcome) -> report.Doubts | None:
+    """The labels that are most doubtful, with thumbnails."""
+    look = outcome.second_look
+    if look is None:
+        return None
+    doubts, listed = look.doubts, look.doubts.listed
+    suggested = doubts.suggested(look.labels)
+    shown = []
+    for i in listed[:DOUBTS]:
+        sample, own, other = look.roles.samples[i], look.labels[i], suggested[i]
+        shown.append(
+            report.Doubt(
+                sample.path, str(sample.split), sample.label, look.roles.classes[other], float(doubts.probs[i, own]),
+                float(doubts.probs[i, other]), float(doubts.wrong[i]), _thumbnail(outcome.listing, sample),
+            )
+        )  # fmt: skip
+    return report.Doubts(len(look.labels), len(listed), tuple(shown))
+
+
+def _copies(outcome: Outcome) -> report.Copies | None:
+    """Near-duplicates, those that weigh on the measurement or on the labels first."""
+    look = outcome.second_look
+    if look is None or look.pairs is None:
+        return None
+    kinds = [kind_of(look.roles.samples[p.first], look.roles.samples[p.second]) for p in look.pairs]
+    order = sorted(range(len(kinds)), key=lambda k: kinds[k] == "duplicate")[:COPIES]
+    shown = []
+    for k in order:
+        sides = [look.roles.samples[i] for i in look.pairs[k][:2]]
+        images = [report.Side(s.path, str(s.split), s.label, _thumbnail(outcome.listing, s)) for s in sides]
+        shown.append(report.Copy(images[0], images[1], look.pairs[k].cosine, kinds[k]))
+    return report.Copies(len(kinds), _measured_twins(look), outcome.roles.measured, tuple(shown))
+
+
+def _measured_twins(look: SecondLook) -> int:
+    """How many measured images have a near-duplicate in another split."""
+    twins = set()
+    for pair in look.pairs or ():
+        a, b = (look.roles.samples[i] for i in pair[:2])
+        if a.split != b.split:
+            twins |= {s.path for s in (a, b) if s.split == look.roles.measured}
+    return len(twins)
+
+
+def _thumbnail(listing: Listing, sample: Sample) -> bytes | None:
+    try:
+        return thumbnail(listing.read(sample), THUMBNAIL)
+    except (OSError, UnreadableImageError):  # it went away since it was read
+        return None

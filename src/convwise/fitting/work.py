@@ -1,0 +1,117 @@
+"""From a listing to what a run found: gather, fit the candidates, choose one, measure it once."""
+
+import time
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.roles import assign, check_splits
+from ..data.samples import Listing
+from ..metrics import Interval, at_temperature, fit_temperature, reliability, summary, wilson
+from ..progress import Track
+from ..runtime.gather import Gathered, gather
+from ..runtime.jobs import Job
+from ..runtime.room import has_room
+from .candidates import make_candidates, within_time
+from .draft import Draft
+from .notes import say, say_resolution, say_unchecked
+from .options import Options
+from .outcome import Calibration, Outcome, Tried
+from .scratch_candidate import ScratchCandidate
+from .second_look import look_again
+from .task import Candidate, Fitted, Floats, Judged, Task, make_task
+
+Rows = list[list[Any]]  # of each candidate, of each of its jobs
+
+
+def make_outcome(
+    listing: Listing, options: Options, draft: Draft, track: Track
+) -> tuple[Outcome, tuple[Candidate, Fitted]]:
+    """Gather what the candidates within the budget want, fit them, choose one and measure it once."""
+    start, threads = time.monotonic(), options.thread_count
+    candidates = _within_means(listing, options, draft, track)
+    prepared = time.monotonic()
+    gathered, rows = _gather(listing, candidates, threads, track)
+    collected = time.monotonic()
+    roles = assign(gathered.samples, options.split_seed)
+    task = make_task(listing, roles, options, scratch=any(c.transfer == "none" for c in candidates))
+    fitted = [c.fit(own, task, draft, threads=threads, track=track) for c, own in zip(candidates, rows, strict=True)]
+    steps = {"prepare": prepared - start, "gather": collected - prepared, "fit": time.monotonic() - collected}
+    draft.note("files_read", gathered.files_read)
+    draft.note("steps", {f"{step}_seconds": round(seconds, 3) for step, seconds in steps.items()})
+    tried = _compare(candidates, fitted, task)
+    best = next(i for i, one in enumerate(tried) if one.chosen)
+    draft.note("chosen", {"network": tried[best].network, "how": tried[best].how_chosen})
+    measured = np.array([s.split == roles.measured for s in roles.samples])
+    labels = task.labels[measured]
+    probs, calibration = _calibrate(fitted[best].probs(rows[best][0][measured]), labels, fitted[best].judged)
+    outcome = Outcome(
+        listing=listing, roles=roles, skipped=gathered.skipped,
+        notes=(
+            *say(listing, roles, gathered), *say_resolution(candidates, options), *say_unchecked(candidates),
+            *(n for f in fitted for n in f.notes),
+        ),
+        measured=tuple(s for s in roles.samples if s.split == roles.measured), labels=labels, probs=probs,
+        summary=summary(labels, probs), calibration=calibration, cross_validation=fitted[best].cross_validation,
+        tried=tried, options=options, second_look=look_again(candidates, fitted, rows, roles, options),
+    )  # fmt: skip
+    return outcome, (candidates[best], fitted[best])
+
+
+def _within_means(listing: Listing, options: Options, draft: Draft, track: Track) -> list[Candidate]:
+    """The candidates within the budget and this machine's memory, ready to run."""
+    num_classes = len({s.label for s in listing.samples})
+    candidates = make_candidates(options, num_classes, track)
+    for candidate in candidates:
+        if isinstance(candidate, ScratchCandidate):  # a head has but one layer to train
+            candidate.check_memory(len(listing.samples), num_classes)
+    candidates = within_time(candidates, options, draft)
+    draft.note("weights", {c.network: c.weights._asdict() for c in candidates if c.weights})
+    return candidates
+
+
+def _gather(
+    listing: Listing, candidates: Sequence[Candidate], threads: int, track: Track
+) -> tuple[Gathered, Rows]:  # fmt: skip
+    """One pass for all candidates, and the rows shared out among them."""
+    wanted = _with_room([c.jobs(listing) for c in candidates], len(listing.samples))
+    gathered = gather(listing, [*chain(*wanted)], threads=threads, track=track)
+    gathered.check(listing)
+    check_splits(listing, gathered.samples)
+    every = iter(gathered.rows)
+    return gathered, [[next(every) for _ in jobs] for jobs in wanted]
+
+
+def _with_room(wanted: list[list[Job]], n: int) -> list[list[Job]]:
+    """Leave out what candidates can do without, all but their first, where rows of n files find no room."""
+    return wanted if has_room([*chain(*wanted)], n) else [jobs[:1] for jobs in wanted]
+
+
+def _compare(candidates: Sequence[Candidate], fitted: Sequence[Fitted], task: Task) -> tuple[Tried, ...]:
+    """Score the candidates on the same images; the most right answers win, and of equals the lower NLL."""
+    scores = [_score(f.choice_probs, task.labels[task.compare]) for f in fitted]
+    best = min(range(len(scores)), key=lambda i: (-scores[i][0].value, scores[i][1]))
+    return tuple(
+        Tried(
+            network=c.network, transfer=c.transfer, resolution=c.preprocessing.resolution, how_chosen=f.how_chosen,
+            choice_top1=score[0], choice_nll=score[1], cost=c.cost(task.num_classes), history=f.history,
+            seconds=f.seconds, chosen=i == best, weights=c.weights,
+        )
+        for i, (c, f, score) in enumerate(zip(candidates, fitted, scores, strict=True))
+    )  # fmt: skip
+
+
+def _score(probs: Floats, labels: NDArray[np.int64]) -> tuple[Interval, float]:
+    """Top-1 and mean NLL."""
+    picked = np.maximum(probs[np.arange(len(labels)), labels], 1e-12)
+    return wilson(int((probs.argmax(axis=1) == labels).sum()), len(labels)), float(-np.log(picked).mean())
+
+
+def _calibrate(raw: Floats, labels: NDArray[np.int64], judged: Judged) -> tuple[Floats, Calibration]:
+    """Fit the temperature on what chose, and apply it to what is measured: probs (n, K), and what it does."""
+    temperature = fit_temperature(judged.labels, judged.probs)
+    probs = at_temperature(raw, temperature.value)
+    return probs, Calibration(judged.where, temperature, reliability(labels, raw), reliability(labels, probs))
