@@ -51,8 +51,8 @@ def try_out(
     """Take a few steps in every setting that the recipe leaves open; the shortest of each counts.
 
     A training of small steps tries nothing, so that it always comes out alike, and takes one thread: more would wait
-    for each other longer than they work. On a CPU the settings take turns, so that what others do meets all of them; on a
-    GPU one comes after the other, for its memory.
+    for each other longer than they work. On a CPU the settings take turns, so that what others do meets all of them;
+    on a GPU one comes after the other, for its memory.
 
     Raises:
         UsageError: batches that batch norm cannot train on.
