@@ -75,7 +75,7 @@ def choose(name: str, images: Images, threads: int) -> tuple[Setting, dict[str, 
     """What the trial before a training finds."""
     recipe, usual = Recipe(batch=len(images.labels)), Setting(threads)
     found = try_out(lambda: networks.create(name), recipe, PREPROCESSING, InMemory(images, recipe.batch, 0), usual)
-    return Setting(threads, found.precision, found.channels_last), found.images_per_second
+    return Setting(found.threads, found.precision, found.channels_last), found.images_per_second
 
 
 def our_step(name: str, images: Images, setting: Setting) -> Step:

@@ -567,7 +567,7 @@ def test_a_cache_without_room_for_prepared_images_changes_no_bit(
 def test_a_resumed_training_keeps_the_setting_that_the_trial_chose(
     in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = iter([Trial("bfloat16", True, 1.0, {}), Trial("float32", False, 1.0, {})])  # as on a busy machine
+    found = iter([Trial("bfloat16", True, 1, 1.0, {}), Trial("float32", False, 1, 1.0, {})])  # as on a busy machine
     recipe = Recipe(epochs=2, batch=4)
     options = Options(network=LENET, recipe=recipe, threads=1)
     with monkeypatch.context() as patch:

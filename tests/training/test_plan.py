@@ -43,8 +43,8 @@ def test_the_setting_that_is_clearly_faster_is_chosen(
 
 def test_small_steps_are_always_computed_alike() -> None:
     # lenet5 has 416,520 multiply-accumulates an image (with 10 classes), far below 10^9 in a batch of 8
-    found = try_out(builder(), Recipe(batch=8), GREY, InMemory(noise(8, 4), 8, 0), Setting(1))
-    assert (found.precision, found.channels_last) == ("float32", True)
+    found = try_out(builder(), Recipe(batch=8), GREY, InMemory(noise(8, 4), 8, 0), Setting(2))
+    assert (found.precision, found.channels_last, found.threads) == ("float32", True, 1)
     assert found.images_per_second.keys() == {"float32 channels_last"}
 
 
@@ -83,7 +83,7 @@ def test_a_plan_that_is_known_is_not_made_again(monkeypatch: pytest.MonkeyPatch)
     ("ends", "most"), [({}, ""), ({"time_limit": 60.0}, "at most "), ({"patience": 3}, "at most ")]
 )
 def test_a_plan_promises_no_more_epochs_than_may_be_run(ends: dict[str, Any], most: str) -> None:
-    found = plan.Plan(Recipe(**ends), 123_456, Trial("float32", True, 2.5, {}))
+    found = plan.Plan(Recipe(**ends), 123_456, Trial("float32", True, 1, 2.5, {}))
     assert found.words == f"{most}30 epochs of about 2.5 s, 123.5 kB of memory, float32"
 
 

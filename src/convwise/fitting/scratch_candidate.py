@@ -134,7 +134,8 @@ class ScratchCandidate:
 
         usual = Setting(threads, device=choose_device(self.options.device))
         plan = self._plan(data, num_classes, usual, draft)
-        setting = usual._replace(precision=plan.trial.precision, channels_last=plan.trial.channels_last)
+        trial = plan.trial
+        setting = usual._replace(precision=trial.precision, channels_last=trial.channels_last, threads=trial.threads)
         same = identity(self.recipe, setting, data.fingerprint)
         return train(
             lambda: self._build(num_classes, self.arguments), self.recipe, setting, data.preprocessing, fit=data.fit,

@@ -33,13 +33,14 @@ class Trial(NamedTuple):
     """What a trial found.
 
     Attributes:
-        precision, channels_last: the setting that was chosen.
+        precision, channels_last, threads: the setting that was chosen.
         seconds_per_epoch: of the steps, in that setting.
         images_per_second: of every setting that was tried, by its name.
     """
 
     precision: str
     channels_last: bool
+    threads: int
     seconds_per_epoch: float
     images_per_second: dict[str, float]
 
@@ -49,8 +50,9 @@ def try_out(
 ) -> Trial:  # fmt: skip
     """Take a few steps in every setting that the recipe leaves open; the shortest of each counts.
 
-    A training of small steps tries the usual setting alone, so that it always comes out alike. On a CPU the
-    settings take turns, so that what others do meets all of them; on a GPU one comes after the other, for its memory.
+    A training of small steps tries nothing, so that it always comes out alike, and takes one thread: more would wait
+    for each other longer than they work. On a CPU the settings take turns, so that what others do meets all of them;
+    on a GPU one comes after the other, for its memory.
 
     Raises:
         UsageError: batches that batch norm cannot train on.
@@ -65,7 +67,7 @@ def try_out(
         height, width, channels = preprocessing.shape
         macs = analyze(build(), (channels, height, width)).macs * len(batch.labels)
     if macs < WORTHWHILE:
-        settings = settings[:1]
+        settings = [settings[0]._replace(threads=1)]
     with torch_as_it_was(settings[0]):
         took: dict[Setting, Took] = {}
         for group in [settings] if usual.device == "cpu" else [[setting] for setting in settings]:
@@ -76,7 +78,7 @@ def try_out(
     chosen = best if took[best].cpu * MARGIN < took[settings[0]].cpu else settings[0]
     images = len(batch.labels)
     return Trial(
-        chosen.precision, chosen.channels_last, took[chosen].wall / images * sum(fit.sizes),
+        chosen.precision, chosen.channels_last, chosen.threads, took[chosen].wall / images * sum(fit.sizes),
         {_name(setting): images / seconds.wall for setting, seconds in took.items()},
     )  # fmt: skip
 
