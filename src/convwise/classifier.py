@@ -8,7 +8,7 @@ network.onnx           to predict with: uint8 (B, H, W, C) in; logits and featur
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -105,7 +105,7 @@ class Classifier:
 
     def predict_iter(
         self, images: ImageInput | Iterable[ImageInput], *, threads: int | None = None
-    ) -> Iterator[Prediction]:
+    ) -> Generator[Prediction, None, None]:
         """Classify a stream of images, in order, a few at a time, so that memory stays flat. Arguments as `predict`."""
         if isinstance(images, str | os.PathLike | Image.Image | np.ndarray):
             images = [images]

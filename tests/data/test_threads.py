@@ -34,7 +34,7 @@ def test_few_items_are_taken_before_a_result_is_used(threads: int) -> None:
     for done in range(1, 6):
         next(results)
         assert taken < done + 4 * threads
-    results.close()  # type: ignore[attr-defined]
+    results.close()
 
 
 def test_an_error_reaches_the_caller_in_its_place() -> None:
@@ -61,7 +61,7 @@ def test_what_waits_is_cancelled_when_the_caller_stops() -> None:
     results = map_in_order(work, range(100), 1)
     assert next(results) == 0
     gate.set()
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert len(started) <= 5
 
 

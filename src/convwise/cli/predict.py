@@ -43,15 +43,15 @@ def predict(
         raise UsageError("--csv and --json exclude each other; give one of them")
     count = thread_count(threads)
     loaded = load(classifier)
-    predictions = loaded.predict_iter(_files(paths), threads=count)
-    rows: Iterable[tuple[Prediction, Path | None]] = ((prediction, None) for prediction in predictions)
-    if heatmaps:
-        from ..evaluation.heat_maps import draw
-
-        _make_folder(heatmaps, paths)
-        rows = draw(loaded, predictions, heatmaps, threads=count)
     failed = total = 0
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:  # whose end is the threads' too, before one of them could clean up after us
+        predictions = stack.enter_context(contextlib.closing(loaded.predict_iter(_files(paths), threads=count)))
+        rows: Iterable[tuple[Prediction, Path | None]] = ((prediction, None) for prediction in predictions)
+        if heatmaps:
+            from ..evaluation.heat_maps import draw
+
+            _make_folder(heatmaps, paths)
+            rows = draw(loaded, predictions, heatmaps, threads=count)
         write = _writer(stack, csv, json, bool(heatmaps))
         for prediction, picture in rows:
             write(prediction, picture)

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -33,7 +33,7 @@ def check_threads(threads: int | None) -> None:
         raise UsageError(f"threads must be at most {MOST_THREADS}, got {threads}")
 
 
-def map_in_order(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
+def map_in_order(function: Callable[[T], R], items: Iterable[T], threads: int) -> Generator[R, None, None]:
     """Yield `function(item)` in the items' order; at most four results a thread wait, so memory stays flat."""
     pending: deque[Future[R]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="convwise") as pool:
