@@ -16,11 +16,12 @@ from .task import Candidate
 UNITS = {"max-macs": "{:,.0f} MACs", "max-mb": "{:.1f} MB", "max-ms": "{:.3g} ms"}
 
 
-def make_candidates(options: Options, num_classes: int, track: Track = silent) -> list[Candidate]:
+def make_candidates(options: Options, images: int, num_classes: int, track: Track = silent) -> list[Candidate]:
     """Make the candidates that the options name, ready to run, but for those of too many macs or megabytes.
 
     Args:
         options: of the run.
+        images: of the data.
         num_classes: of the data.
         track: shows what is downloaded.
 
@@ -28,7 +29,7 @@ def make_candidates(options: Options, num_classes: int, track: Track = silent) -
         UsageError: a resolution that is too small for a network.
         BudgetError: none is left.
         DataError: published weights are missing or damaged.
-        MachineError: the network or the disk gave out.
+        MachineError: one needs more memory than there is; or the network or the disk gave out.
     """
     candidates: list[Candidate] = [
         HeadCandidate(name, options) if options.transfer_of(name) == "head" else ScratchCandidate(name, options)
@@ -40,6 +41,8 @@ def make_candidates(options: Options, num_classes: int, track: Track = silent) -
         candidates = _within(
             limits, candidates, [{"max-macs": float(c.macs), "max-mb": c.weight_bytes / 1e6} for c in costs]
         )
+    for candidate in candidates:
+        candidate.check_memory(images, num_classes)
     for candidate in candidates:  # no download for a network that is refused
         candidate.prepare(track)
     return candidates

@@ -160,6 +160,10 @@ class Candidate(Protocol):
         """What the classifier will cost; known before `prepare`."""
         ...
 
+    def check_memory(self, images: int, num_classes: int, /) -> None:
+        """Refuse what this machine has no memory for; before `prepare`."""
+        ...
+
     def prepare(self, track: Track) -> None:
         """Get ready what all else but `cost` needs, such as published weights."""
         ...

@@ -20,7 +20,6 @@ from .draft import Draft
 from .notes import say, say_resolution, say_unchecked
 from .options import Options
 from .outcome import Calibration, Outcome, Tried
-from .scratch_candidate import ScratchCandidate
 from .second_look import look_again
 from .task import Candidate, Fitted, Floats, Judged, Task, make_task
 
@@ -64,10 +63,7 @@ def make_outcome(
 def _within_means(listing: Listing, options: Options, draft: Draft, track: Track) -> list[Candidate]:
     """The candidates within the budget and this machine's memory, ready to run."""
     num_classes = len({s.label for s in listing.samples})
-    candidates = make_candidates(options, num_classes, track)
-    for candidate in candidates:
-        if isinstance(candidate, ScratchCandidate):  # a head has but one layer to train
-            candidate.check_memory(len(listing.samples), num_classes)
+    candidates = make_candidates(options, len(listing.samples), num_classes, track)
     candidates = within_time(candidates, options, draft)
     draft.note("weights", {c.network: c.weights._asdict() for c in candidates if c.weights})
     return candidates
