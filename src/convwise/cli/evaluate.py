@@ -46,7 +46,7 @@ def evaluate(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure a classifier on labelled images; with others, or with several views, what averaging gains and costs."""
+    """Measure a classifier on labelled images; price views and ensembles."""
     from ..classifier import load
     from ..data.inputs import list_samples
     from ..evaluation import Named, price
