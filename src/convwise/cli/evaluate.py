@@ -46,7 +46,10 @@ def evaluate(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure a classifier on labelled images; price views and ensembles."""
+    """Measure a classifier on labelled images.
+
+    With others, or with several views: what averaging gains and costs.
+    """
     from ..classifier import load
     from ..data.inputs import list_samples
     from ..evaluation import Named, price
