@@ -6,8 +6,8 @@ from convwise import errors
 from convwise.errors import ConvwiseError, UsageError, one_of
 
 CODES = {
-    "ConvwiseError": 1, "UsageError": 2, "DataError": 3, "CheckpointError": 3, "BudgetError": 4, "GateError": 4,
-    "MissingExtraError": 5, "MachineError": 6,
+    "ConvwiseError": 1, "UsageError": 2, "DataError": 3, "CheckpointError": 3, "DivergedError": 3,
+    "BudgetError": 4, "GateError": 4, "MissingExtraError": 5, "MachineError": 6,
 }  # fmt: skip
 
 

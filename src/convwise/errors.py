@@ -4,6 +4,7 @@ ConvwiseError            every error that a user can cause; the command line pri
 + UsageError             exit 2: an option, a value, an output folder that is already used
 + DataError              exit 3: data, weights, a classifier or a checkpoint that is absent or unusable
   + CheckpointError      exit 3: of an interrupted training; it stays where it is
+  + DivergedError        exit 3: a training that came to no weights at all
 + BudgetError            exit 4: no candidate fits what was asked
 + GateError              exit 4: an artefact that does not pass its gate
 + MissingExtraError      exit 5: an optional dependency is not installed
@@ -36,6 +37,10 @@ class DataError(ConvwiseError):
 
 class CheckpointError(DataError):
     """A checkpoint of an interrupted training that cannot be used; it stays where it is."""
+
+
+class DivergedError(DataError):
+    """A training that came to no weights at all: its loss was no number in the first epoch already."""
 
 
 class BudgetError(ConvwiseError):

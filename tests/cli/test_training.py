@@ -132,7 +132,7 @@ def test_a_run_that_other_threads_began_is_not_continued(trainer: Convwise, fort
         ("epochs", (), 2, "recipe 'my.toml' is not TOML: "),
         ("aux_weight = 0.5", (), 2,
          "aux_weight has no effect: lenet5 has no auxiliary heads; leave it out of the recipe"),
-        ("lr = 1e6\nwarm_up = 0\nbatch = 4", (), 3, "training diverged in epoch 1: the "),
+        ("lr = 1e6\nwarm_up = 0\nbatch = 4", (), 3, "lenet5: training diverged in epoch 1: the "),
         ("batch = 1", ("--network", "resnet20"), 2,
          "batch norm learns from two images or more at once, got batch 1 in 1 piece(s); raise batch or lower "),
         ("epochs = 3", ("--network", "efficientnet_lite0"), 0, ""),

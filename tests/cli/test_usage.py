@@ -60,7 +60,7 @@ def test_the_working_folder_itself_cannot_be_the_output_folder(
         (("fit",), "Missing argument 'DATA'."),
         (("predict", "run"), "Missing argument 'PATH ...'."),
         (("fit", "photos", "--seed", "many"), "Invalid value for '--seed'"),
-        (("fit", "photos", "--seed", "-1"), "seed must be at least 0, got -1"),
+        (("fit", "photos", "--seed", "-1"), "seed must be at least 0 and below 2^63, got -1"),
         (("fit", "photos", "--threads", "0"), "threads must be a number above 0, got 0"),
         (("scan", "photos", "--threads", "100000"), "threads must be at most 256, got 100000"),
         (("fit", "photos", "--threads", "257"), "threads must be at most 256, got 257"),

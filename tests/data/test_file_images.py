@@ -14,7 +14,7 @@ from convwise.data.files import FileImages
 from convwise.data.reduction import Reduction
 from convwise.data.samples import Listing, Sample, list_folder
 from convwise.data.sources import Files
-from convwise.errors import DataError
+from convwise.errors import DataError, MachineError
 
 WHOLE = Reduction(channels=3, side=256, resize=False)
 ORIENTATION = 0x0112
@@ -110,10 +110,14 @@ def test_a_file_that_became_unreadable_is_an_error(tmp_path: Path, data: bytes, 
         load(path, data)
 
 
-def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
+def test_a_file_that_is_out_of_reach_keeps_what_was_trained(tmp_path: Path) -> None:
     images = of(tmp_path / "gone.jpg")
     assert len(images) == 1
-    with pytest.raises(DataError, match=r"^image 'gone\.jpg' cannot be read: No such file or directory; look at"):
+    text = (
+        "image 'gone.jpg' cannot be read: No such file or directory; what was trained is kept. "
+        "See that the files can be read, and repeat the command"
+    )
+    with pytest.raises(MachineError, match=f"^{re.escape(text)}$"):
         images[0]
 
 

@@ -20,7 +20,7 @@ from convwise import machine
 from convwise.data.augmentation import Augmentation
 from convwise.data.preprocessing import Preprocessing
 from convwise.data.samples import list_folder
-from convwise.errors import BudgetError, DataError, MachineError, UsageError
+from convwise.errors import BudgetError, ConvwiseError, DataError, DivergedError, MachineError, UsageError
 from convwise.evaluation import evaluate
 from convwise.fitting import Options, Run, fit, work
 from convwise.fitting.scratch_candidate import ScratchCandidate, _told
@@ -449,7 +449,7 @@ def test_features_that_are_no_numbers_are_an_error(
 def test_statistics_of_pixels_are_those_of_numpy() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 7, 3), np.uint8)
     pixels[..., 2] = 9
-    mean, std = pixel_statistics(pixels)
+    mean, std = pixel_statistics(pixels, np.ones(5, bool))
     assert mean == pytest.approx(pixels.mean(axis=(0, 1, 2)))
     assert std[:2] == pytest.approx(pixels.std(axis=(0, 1, 2))[:2])
     assert std[2] == 1  # a channel without contrast is not divided by nothing
@@ -549,6 +549,62 @@ def test_a_training_with_augmentation_that_is_interrupted_ends_in_the_same_weigh
         fit(photos, options, out="run", track=interrupted)
     assert list(Path("run.partial", "checkpoints", "lenet5").iterdir())
     assert weights_hash(fit(photos, options, out="run")) == expected
+
+
+@pytest.mark.parametrize(("damage", "error"), [(Path.unlink, MachineError), (Path.write_bytes, DataError)])
+def test_a_file_that_fails_in_mid_training_costs_no_checkpoint(
+    in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[..., Any],
+    error: type[ConvwiseError],
+) -> None:  # fmt: skip
+    shutil.copytree(photos, "data")
+    options = Options(network=LENET, recipe=CHANGED, threads=1)
+    expected = weights_hash(fit("data", options, out="whole"))
+    files = {path: path.read_bytes() for path in Path("data").glob("*/*")}
+
+    def damaging(items: Iterable[T], total: int, what: str) -> Iterable[T]:  # noqa: ARG001
+        for i, item in enumerate(items):
+            yield item
+            if what.startswith("steps") and i == 3:
+                for path in files:
+                    damage(path, *((b"no image",) if damage is Path.write_bytes else ()))
+
+    monkeypatch.setenv("CONVWISE_CACHE_GB", "3e-5")  # no room for whole images: training reads the files
+    monkeypatch.setenv("CONVWISE_CACHE", str(in_tmp_path / "small"))
+    monkeypatch.setattr(Checkpoints, "due", lambda _: True)
+    with pytest.raises(error, match=r"^image '.*' cannot be read: "):
+        fit("data", options, out="run", track=damaging)
+    assert list(Path("run.partial", "checkpoints", "lenet5").iterdir())
+    for path, content in files.items():
+        path.write_bytes(content)
+    assert weights_hash(fit("data", options, out="run")) == expected
+
+
+DIVERGING = Recipe(epochs=1, batch=4, lr=1e30, warm_up=0.0)
+
+
+@pytest.mark.usefixtures("shared_cache")
+@pytest.mark.parametrize("network", [("lenet5", "efficientnet_lite0"), ("efficientnet_lite0", "lenet5")])
+def test_a_candidate_that_diverges_from_the_start_leaves_the_comparison(
+    in_tmp_path: Path, photos: Path, network: tuple[str, ...]
+) -> None:
+    del in_tmp_path
+    run = fit(photos, head(network=network, recipe=DIVERGING), out="a")
+    assert run.result["network"] == "efficientnet_lite0"
+    assert {row["network"] for row in table(run, "history.csv")} == {"efficientnet_lite0"}
+    (note,) = (note for note in run.result["notes"] if "diverged" in note)
+    assert re.fullmatch(
+        r"lenet5: training diverged in epoch 1: the (loss|NLL) is (nan|inf); try a lower lr than 1e\+30, "
+        "and `convwise scan` on the images; it is not compared", note
+    )  # fmt: skip
+
+
+def test_candidates_that_all_diverge_are_an_error_that_names_them(in_tmp_path: Path, photos: Path) -> None:
+    text = (
+        r"^lenet5: training diverged in epoch 1: .* on the images; resnet20: training diverged in epoch 1: .* images$"
+    )
+    with pytest.raises(DivergedError, match=text):
+        fit(photos, Options(network=("lenet5", "resnet20"), recipe=DIVERGING, threads=1), out="a")
+    assert not list(in_tmp_path.iterdir())
 
 
 def test_a_cache_without_room_for_prepared_images_changes_no_bit(

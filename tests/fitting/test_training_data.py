@@ -1,5 +1,6 @@
 """What a network that is trained from scratch is given."""
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from convwise.data.samples import Listing, Sample
 from convwise.data.sources import Files
 from convwise.errors import DataError
 from convwise.fitting.task import Task
-from convwise.fitting.training_data import FROM_FILES, TrainingData, training_data
+from convwise.fitting.training_data import FROM_FILES, TrainingData, pixel_statistics, training_data
 from convwise.training.batches import Augmented, InMemory
 from convwise.training.recipe import Recipe
 
@@ -108,3 +109,15 @@ def test_one_image_is_nothing_to_learn_from() -> None:
     text = "training from scratch needs two images or more to learn from; add images to `train`"
     with pytest.raises(DataError, match=f"^{text}$"):
         make(Recipe(), task(held_out=np.arange(10) > 0))
+
+
+def test_the_statistics_of_pixels_take_no_copy_of_them() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2000, 32, 32, 3), np.uint8)
+    learn = np.arange(2000) % 5 > 0
+    tracemalloc.start()
+    mean, std = pixel_statistics(pixels, learn)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < pixels.nbytes / 4
+    assert mean == pytest.approx(pixels[learn].mean(axis=(0, 1, 2)))
+    assert std == pytest.approx(pixels[learn].std(axis=(0, 1, 2)))

@@ -1,5 +1,6 @@
 import errno
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -112,7 +113,8 @@ def test_images_of_several_segments_and_writers_are_seen_together() -> None:
     one, other = StoredImages(KEY, 3), StoredImages(KEY, 3)
     filled(range(2), one)
     filled(range(2, 4), other)
-    assert values(one, [0, 2]) == ([], [content(2)])  # it opened before the other wrote
+    assert content(2) not in one  # it opened before the other wrote
+    assert values(one, [0, 2]) == ([0, 2], [])
     assert values(filled(range(4, 6), one), [0, 4, 5]) == ([0, 4, 5], [])
     assert values(StoredImages(KEY, 3), [0, 1, 2, 3, 4, 5]) == ([0, 1, 2, 3, 4, 5], [])
 
@@ -135,6 +137,103 @@ def test_a_segment_cut_short_is_deleted(length: int) -> None:
     path.write_bytes(path.read_bytes()[:length])
     assert len(StoredImages(KEY, 3)) == 0
     assert segments() == []
+
+
+def test_hundreds_of_segments_need_few_descriptors_and_none_is_deleted() -> None:
+    pytest.importorskip("resource")
+    script = (
+        "import resource\nimport numpy as np; from convwise.runtime import images\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))\n"
+        f"store, images.SEGMENTS = images.StoredImages({KEY!r}, 3), 8\n"
+        "contents = [i.to_bytes(32, 'big') for i in range(100)]\n"
+        "for i, content in enumerate(contents):\n"
+        "    store.add(content, np.full((4, 5, 3), i, np.uint8)); store.flush()\n"
+        f"assert len(images.StoredImages({KEY!r}, 3)) == 100\n"
+        "for found, missing in (store.read(contents), images.StoredImages(" + repr(KEY) + ", 3).read(contents)):\n"
+        "    assert not missing and all((pixels == i).all() for i, pixels in enumerate(found))\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert len(segments()) == 1
+
+
+@pytest.mark.parametrize("reason", [errno.EMFILE, errno.ENOMEM])
+def test_a_segment_that_cannot_be_opened_for_want_of_room_is_an_error_and_stays(
+    reason: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = filled(range(3))
+
+    def short(*_: object) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    text = (
+        rf"^prepared images in .* could not be opened: {os.strerror(reason)}; what was finished is kept\. Close other "
+        r"programs or allow more open files \(`ulimit -n`\), and repeat the command$"
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "memmap", short)
+        with pytest.raises(MachineError, match=text):
+            StoredImages(KEY, 3)
+        with pytest.raises(MachineError, match=text):
+            store.read([content(1)])
+    assert values(StoredImages(KEY, 3), [0, 1, 2]) == ([0, 1, 2], [])
+
+
+@pytest.mark.parametrize("reason", [errno.EACCES, errno.EIO])
+def test_a_segment_out_of_reach_is_missing_and_stays(reason: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = filled(range(3))
+
+    def out_of_reach(*_: object) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "memmap", out_of_reach)
+        assert len(StoredImages(KEY, 3)) == 0
+        assert values(store, [0]) == ([], [content(0)])
+    assert values(store, [0, 1, 2]) == ([0, 1, 2], [])
+
+
+def test_many_small_segments_are_joined_and_large_ones_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images_module, "SEGMENTS", 4)
+    monkeypatch.setattr(images_module, "LARGE_BYTES", 3 * image(9).nbytes)
+    store, other = StoredImages(KEY, 3), StoredImages(KEY, 3)
+    for i in range(4):
+        filled(range(i, i + 1), store)
+    assert values(store, [3, 0]) == ([3, 0], [])
+    assert len(segments()) == 4  # not many yet
+    store.add(content(12), image(12))  # more than half of a large one
+    store.flush()
+    large = segments()[-1]
+    kept, _ = store.read([content(2)])
+    assert values(store, [3, 12, 0, 1, 2]) == ([3, 12, 0, 1, 2], [])
+    assert len(segments()) == 2
+    assert large in segments()
+    assert (kept[0] == 2).all()
+    assert values(StoredImages(KEY, 3), [0, 1, 2, 3, 12]) == ([0, 1, 2, 3, 12], [])
+    assert values(other, [1, 12]) == ([1, 12], [])  # it looks again
+
+
+def test_joined_segments_have_the_size_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images_module, "SEGMENTS", 4)
+    monkeypatch.setattr(images_module, "LARGE_BYTES", 3 * image(9).nbytes)
+    store = StoredImages(KEY, 3)
+    for i in range(7):
+        store.add(content(i), image(9))
+        store.flush()
+    assert not store.read([content(0)])[1]
+    sizes = [path.stat().st_size // image(9).nbytes for path in segments()]
+    assert sizes == [1, 3, 3]  # the last, left over, has the oldest name
+
+
+def test_segments_stay_as_they_are_where_there_is_no_room_to_join_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images_module, "SEGMENTS", 1)
+    store = filled(range(1, 2), filled(range(1)))
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    assert values(store, [0, 1]) == ([0, 1], [])
+    assert len(segments()) == 2
 
 
 def test_a_cleared_cache_is_noticed_and_what_is_mapped_can_still_be_read() -> None:

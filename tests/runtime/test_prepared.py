@@ -91,6 +91,20 @@ def test_the_estimate_is_exact_where_the_sizes_are_alike(folder: Path) -> None:
     assert sum(pixels.nbytes for pixels in go(folder, Reduction(channels=3, side=40)).rows[0]) == 54 * 40 * 3 * 10
 
 
+def test_the_size_is_that_of_these_images_whatever_else_was_prepared(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "thumbnails" / "a").mkdir(parents=True)
+    for i in range(12):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / "thumbnails" / "a" / f"{i}.png")
+    go(tmp_path / "thumbnails")
+    assert prepared_job(list_folder(folder), SMALL).row_bytes == 32 * 24 * 3
+    go(folder)
+    monkeypatch.setattr(Files, "read", lambda *_: pytest.fail("read again"))
+    assert prepared_job(list_folder(folder), SMALL).row_bytes == 32 * 24 * 3
+    assert prepared_job(list_folder(tmp_path / "thumbnails"), SMALL).row_bytes == 8 * 8 * 3
+
+
 def test_of_many_files_some_are_read_for_the_estimate(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listing, reads = list_folder(folder), []
     real = Files.read

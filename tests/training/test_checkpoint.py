@@ -1,5 +1,6 @@
 """Training that is interrupted at any step goes on to the same bits."""
 
+import io
 import os
 import random
 import re
@@ -7,11 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+import safetensors.torch
 import torch
+from torch import nn
 
 from convwise.errors import CheckpointError, MachineError
 from convwise.training import checkpoint
@@ -171,8 +175,8 @@ def test_a_checkpoint_of_another_training_is_refused(
 def test_a_checkpoint_of_another_torch_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped(tmp_path)
     now = torch.__version__
-    monkeypatch.setattr(torch, "__version__", "1.0")
-    with pytest.raises(CheckpointError, match=f"with torch '{re.escape(now)}', now '1.0'; go back to that"):
+    monkeypatch.setattr(torch, "__version__", "99.0.0")
+    with pytest.raises(CheckpointError, match=rf"with torch '{re.escape(now)}', now '99\.0\.0'; go back to that"):
         go(Recipe(epochs=2, batch=4), noise(16, 4), folder=tmp_path)
 
 
@@ -180,11 +184,11 @@ def test_a_disk_that_gives_out_keeps_the_checkpoint_before(tmp_path: Path, monke
     stopped(tmp_path)
     before = sorted(tmp_path.iterdir())
 
-    def full(_path: Path, _data: bytes) -> None:
+    def full(_path: Path) -> NoReturn:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "write_aside", full)
+        patch.setattr(checkpoint, "aside", full)
         text = (
             f"a checkpoint could not be written in {str(tmp_path)!r}: No space left on device; the one before it is "
             "kept. Free some space, and repeat the command"
@@ -196,6 +200,25 @@ def test_a_disk_that_gives_out_keeps_the_checkpoint_before(tmp_path: Path, monke
     assert bits(resumed) == bits(go(Recipe(epochs=2, batch=4), noise(16, 4)))
 
 
+def test_a_checkpoint_is_a_safetensors_file_written_and_read_without_a_copy_of_all(tmp_path: Path) -> None:
+    recipe, setting = Recipe(optimizer="adamw"), Setting(1)
+    state = State.begin(nn.Sequential(nn.Conv2d(64, 512, 9), nn.BatchNorm2d(512)), recipe, setting)
+    state.best = {name: tensor.clone() for name, tensor in state.network.state_dict().items()}
+    kept = Checkpoints(tmp_path, recipe, identity(recipe, setting, "x"))
+    weights = 4 * 64 * 512 * 81  # bytes, beside which all else is small
+    tracemalloc.start()
+    kept.save(state)
+    kept.restore(state)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < weights / 4
+    [file] = tmp_path.iterdir()
+    assert 2 * weights < file.stat().st_size < 2.01 * weights
+    read = safetensors.torch.load_file(file)
+    for part in ("network", "best"):
+        assert all(torch.equal(read[f"{part}.{name}"], tensor) for name, tensor in state.best.items())
+
+
 def test_saving_takes_a_small_share_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
@@ -205,10 +228,11 @@ def test_saving_takes_a_small_share_of_the_time(tmp_path: Path, monkeypatch: pyt
     clock[0] += 1.5  # longer than the shortest pause, one second
     assert kept.due()
 
-    def slow(_path: Path, _data: bytes) -> None:
+    def slow(_path: Path) -> io.BytesIO:
         clock[0] += 0.5
+        return io.BytesIO()
 
-    monkeypatch.setattr(checkpoint, "write_aside", slow)
+    monkeypatch.setattr(checkpoint, "aside", slow)
     kept.save(State.begin(builder()(), recipe, Setting(1)))
     clock[0] += 24.0  # half a second is 2 % of 25
     assert not kept.due()

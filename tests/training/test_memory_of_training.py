@@ -12,7 +12,8 @@ from torch import nn
 from convwise import machine, networks
 from convwise.cost import sketch
 from convwise.errors import MachineError, UsageError
-from convwise.training.memory import Memory, check_memory, training_memory
+from convwise.training.memory import OPTIMIZER_COPIES, Memory, check_memory, training_memory
+from convwise.training.optimizers import make_optimizer
 from convwise.training.recipe import Recipe
 
 
@@ -48,6 +49,16 @@ def test_memory_falls_with_pieces_and_grows_with_what_is_kept() -> None:
     assert count(accumulate=4).activations == base.activations / 4
     assert count(optimizer="adamw").copies - base.copies == params
     assert count(ema=0.9).copies - base.copies == base.weights
+
+
+@pytest.mark.parametrize("name", OPTIMIZER_COPIES)
+def test_the_numbers_that_an_optimiser_keeps_are_counted(name: str) -> None:
+    network = nn.Linear(3, 2, bias=False)
+    optimizer = make_optimizer(network, Recipe(optimizer=name))
+    network(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    kept = [t for t in optimizer.state[network.weight].values() if t.shape == network.weight.shape]
+    assert len(kept) == OPTIMIZER_COPIES[name]
 
 
 def test_auxiliary_heads_count() -> None:

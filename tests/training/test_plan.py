@@ -1,14 +1,18 @@
+import math
+import weakref
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
+from convwise import networks
 from convwise.errors import UsageError
 from convwise.training import plan, trial
 from convwise.training.batches import InMemory
 from convwise.training.plan import make_plan
 from convwise.training.recipe import Recipe
-from convwise.training.state import Setting
+from convwise.training.state import Setting, State
 from convwise.training.trial import Took, Trial, try_out
 
 from .helpers import COLOUR, GREY, builder, noise
@@ -46,6 +50,61 @@ def test_small_steps_are_always_computed_alike() -> None:
     found = try_out(builder(), Recipe(batch=8), GREY, InMemory(noise(8, 4), 8, 0), Setting(2))
     assert (found.precision, found.channels_last, found.threads) == ("float32", True, 1)
     assert found.images_per_second.keys() == {"float32 channels_last"}
+
+
+@pytest.mark.parametrize(("images", "threads"), [(240, 1), (241, 2)])
+def test_steps_as_short_as_the_wait_for_a_thread_take_one(
+    images: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # lenet5 has 416,016 multiply-accumulates an image (with 4 classes): 10^8 lie between 240 and 241 images
+    monkeypatch.setattr(trial, "_step", lambda *_: Took(0.1, 0.1))
+    fit = InMemory(noise(images, 4), images, 0)
+    found = try_out(builder(), Recipe(batch=images), GREY, fit, Setting(2))
+    assert found.threads == threads
+    assert found.images_per_second.keys() == {"float32 channels_last"}
+
+
+def test_one_training_is_in_memory_at_a_time_and_the_first_is_tried_again_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alive: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+    order: list[tuple[str, bool]] = []
+
+    def step(state: State, *_: object) -> Took:
+        alive.add(state.network)
+        assert len(alive) == 1
+        if order[-1:] != [state.setting[1:3]]:
+            order.append(state.setting[1:3])
+        seconds = 1.0 if len(order) == 1 else 0.5  # what is tried first meets another program
+        return Took(seconds, seconds)
+
+    monkeypatch.setattr(trial, "_step", step)
+    monkeypatch.setattr(trial, "WORTHWHILE", 0)
+    found = try_out(builder(), Recipe(batch=8, precision="float32"), GREY, InMemory(noise(8, 4), 8, 0), Setting(1))
+    assert order == [("float32", True), ("float32", False), ("float32", True)]
+    assert found.channels_last
+    assert found.images_per_second["float32 channels_last"] == 16
+
+
+def test_a_setting_whose_loss_is_not_finite_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Overflows(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x * math.inf if torch.is_autocast_enabled("cpu") else x
+
+    monkeypatch.setattr(trial, "WORTHWHILE", 0)
+    monkeypatch.setattr(trial, "MARGIN", 0)  # the fastest one is taken
+    build = lambda: nn.Sequential(Overflows(), networks.create("lenet5", 4))  # noqa: E731
+    found = try_out(build, Recipe(batch=8), GREY, InMemory(noise(8, 4), 8, 0), Setting(1))
+    assert found.precision == "float32"
+    assert found.images_per_second.keys() == {"float32 channels_last", "float32 channels_first"}
+
+
+def test_where_no_loss_is_finite_the_usual_setting_stays_and_training_says_so() -> None:
+    images = noise(8, 4)
+    recipe = Recipe(batch=8, schedule="constant", warm_up=0, lr=1e30)
+    found = try_out(builder(), recipe, GREY, InMemory(images, 8, 0), Setting(1))
+    assert (found.precision, found.channels_last) == ("float32", True)
+    assert math.isfinite(found.seconds_per_epoch)
 
 
 def test_what_the_recipe_says_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import DataError
+from ..errors import DataError, MachineError
 from . import decoding
 from .reduction import Reduction
 from .samples import Listing, Sample
@@ -40,7 +40,8 @@ class FileImages:
         """Read and decode one, uint8 (H, W, channels).
 
         Raises:
-            DataError: it cannot be read, or decoded, any more.
+            MachineError: it cannot be read any more.
+            DataError: it cannot be decoded any more.
         """
         sample = self.samples[number]
         try:
@@ -48,10 +49,14 @@ class FileImages:
             quick = _opencv(data, self.reduction)
             return decoding.decode(data, [self.reduction]).pixels[0] if quick is None else quick
         except decoding.UnreadableImageError as error:
-            reason = str(error)
+            raise DataError(
+                f"image {sample.path!r} cannot be read: {error}; look at the data with `convwise scan`"
+            ) from error
         except OSError as error:
-            reason = error.strerror or str(error)
-        raise DataError(f"image {sample.path!r} cannot be read: {reason}; look at the data with `convwise scan`")
+            raise MachineError(
+                f"image {sample.path!r} cannot be read: {error.strerror or error}; what was trained is kept. "
+                "See that the files can be read, and repeat the command"
+            ) from error
 
 
 def _opencv(data: bytes, reduction: Reduction) -> Pixels | None:

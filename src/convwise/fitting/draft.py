@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ..errors import CheckpointError, ConvwiseError, MachineError, UsageError
+from ..errors import ConvwiseError, DivergedError, MachineError, UsageError
 from ..runtime.cache import write_aside
 from .options import Options
 from .run import SCHEMA_VERSION, Run, difference, read_record
@@ -108,8 +108,8 @@ class Draft:
 def open_draft(out: Path | None, data: Path, options: Options, *, overwrite: bool, command: str) -> Iterator[Draft]:
     """Begin a run, or go on with an interrupted one of the same options; one process at a time.
 
-    A run that fails by its data or budget leaves nothing, nor does one for which network or disk gave out before it had
-    noted anything; an interrupted one stays to go on from.
+    An interrupted run stays to go on from, and so does one that fails when it has trained; one that fails by its data
+    or budget before leaves nothing, nor does one for which network or disk gave out before it had noted anything.
 
     Raises:
         UsageError: the folder holds an unfinished run of other options, or another process writes it.
@@ -121,11 +121,8 @@ def open_draft(out: Path | None, data: Path, options: Options, *, overwrite: boo
             draft.begin({"command": command, "data": os.path.abspath(data), "options": options.to_json()})
     try:
         yield draft
-    except CheckpointError:
-        raise
     except ConvwiseError as error:
-        kept = draft.record.keys() - BEGUN if isinstance(error, MachineError) else draft.record.keys() & {"result"}
-        if not kept:
+        if not _worth_keeping(draft, error):
             draft.discard()
         raise
     finally:
@@ -147,6 +144,15 @@ def run_errors() -> Iterator[None]:
             f"the run could not be written: {where}{error.strerror or error}; computed features are kept in the cache. "
             "Free some space or choose another --out, and repeat the command"
         ) from error
+
+
+def _worth_keeping(draft: Draft, error: ConvwiseError) -> bool:
+    """Whether there is something to go on from after an error; where every training diverged, there is not."""
+    if isinstance(error, DivergedError):
+        return False
+    if isinstance(error, MachineError) and draft.record.keys() - BEGUN:
+        return True
+    return "result" in draft.record or any((draft.folder / CHECKPOINTS).glob("*/*.safetensors"))
 
 
 def _is_ours(folder: Path) -> bool:

@@ -87,8 +87,10 @@ class Options:
                 raise UsageError(f"{name.replace('_', '-')} must be a whole number, got {getattr(self, name)}")
         check_threads(self.threads)
         for name in ("seed", "split_seed"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"{name.replace('_', '-')} must be at least 0, got {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < 2**63:
+                raise UsageError(
+                    f"{name.replace('_', '-')} must be at least 0 and below 2^63, got {getattr(self, name)}"
+                )
         self._check_effect()
 
     def _check_effect(self) -> None:

@@ -12,7 +12,7 @@ from ..cost import Totals, sketch
 from ..data.preprocessing import Preprocessing
 from ..data.reduction import Reduction
 from ..data.samples import Listing
-from ..errors import UsageError
+from ..errors import DivergedError, UsageError
 from ..metrics import softmax
 from ..progress import Track
 from ..runtime.jobs import Job, pixels_job
@@ -117,12 +117,19 @@ class ScratchCandidate:
         return FrozenNetwork(export_graph(network, self.preprocessing, ["logits"]).SerializeToString())
 
     def fit(self, rows: Sequence[Any], task: Task, draft: Draft, *, threads: int, track: Track) -> Fitted:
-        """Train; `val`, or the tenth of `train` held out by hash, chooses the epoch."""
+        """Train; `val`, or the tenth of `train` held out by hash, chooses the epoch.
+
+        Raises:
+            DivergedError: it came to no weights.
+        """
         from .training_data import training_data
 
         start = time.monotonic()
         data = training_data(rows, task, self.recipe, self.preprocessing, threads=threads)
-        trained = self._train(data, task.num_classes, draft, threads=threads, track=track)
+        try:
+            trained = self._train(data, task.num_classes, draft, threads=threads, track=track)
+        except DivergedError as error:
+            raise DivergedError(f"{self.network}: {error}") from error
         return self._fitted(trained, data, task, start)
 
     def _train(self, data: "TrainingData", num_classes: int, draft: Draft, *, threads: int, track: Track) -> "Trained":

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..data.roles import assign, check_splits
 from ..data.samples import Listing
+from ..errors import DivergedError
 from ..metrics import Interval, at_temperature, fit_temperature, reliability, summary, wilson
 from ..progress import Track
 from ..runtime.gather import Gathered, gather
@@ -37,7 +38,7 @@ def make_outcome(
     collected = time.monotonic()
     roles = assign(gathered.samples, options.split_seed)
     task = make_task(listing, roles, options, scratch=any(c.transfer == "none" for c in candidates))
-    fitted = [c.fit(own, task, draft, threads=threads, track=track) for c, own in zip(candidates, rows, strict=True)]
+    candidates, rows, fitted, diverged = _fit(candidates, rows, task, draft, threads=threads, track=track)
     steps = {"prepare": prepared - start, "gather": collected - prepared, "fit": time.monotonic() - collected}
     draft.note("files_read", gathered.files_read)
     draft.note("steps", {f"{step}_seconds": round(seconds, 3) for step, seconds in steps.items()})
@@ -51,7 +52,7 @@ def make_outcome(
         listing=listing, roles=roles, skipped=gathered.skipped,
         notes=(
             *say(listing, roles, gathered), *say_resolution(candidates, options), *say_unchecked(candidates),
-            *(n for f in fitted for n in f.notes),
+            *(n for f in fitted for n in f.notes), *diverged,
         ),
         measured=tuple(s for s in roles.samples if s.split == roles.measured), labels=labels, probs=probs,
         summary=summary(labels, probs), calibration=calibration, cross_validation=fitted[best].cross_validation,
@@ -84,6 +85,27 @@ def _gather(
 def _with_room(wanted: list[list[Job]], n: int) -> list[list[Job]]:
     """Leave out what candidates can do without, all but their first, where rows of n files find no room."""
     return wanted if has_room([*chain(*wanted)], n) else [jobs[:1] for jobs in wanted]
+
+
+def _fit(
+    candidates: Sequence[Candidate], rows: Rows, task: Task, draft: Draft, *, threads: int, track: Track
+) -> tuple[list[Candidate], Rows, list[Fitted], list[str]]:
+    """Fit the candidates; one that came to no weights leaves the comparison, and the notes (last) say so.
+
+    Raises:
+        DivergedError: none is left.
+    """
+    kept: list[tuple[Candidate, list[Any], Fitted]] = []
+    notes: list[str] = []
+    for candidate, own in zip(candidates, rows, strict=True):
+        try:
+            kept.append((candidate, own, candidate.fit(own, task, draft, threads=threads, track=track)))
+        except DivergedError as error:
+            notes.append(str(error))
+    if not kept:
+        raise DivergedError("; ".join(notes))
+    notes = [f"{note}; it is not compared" for note in notes]
+    return [c for c, _, _ in kept], [own for _, own, _ in kept], [f for _, _, f in kept], notes
 
 
 def _compare(candidates: Sequence[Candidate], fitted: Sequence[Fitted], task: Task) -> tuple[Tried, ...]:

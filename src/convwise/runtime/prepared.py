@@ -14,6 +14,7 @@ from ..progress import Track, silent
 from .cache import key_of
 from .gather import Gathered, gather
 from .images import StoredImages
+from .index import FileIndex
 from .jobs import Job
 
 HEADERS = 100  # files that are read to say beforehand how much disk all will take
@@ -35,8 +36,7 @@ def prepared_job(listing: Listing, reduction: Reduction) -> Job:
     """Want the whole images of a listing, their shorter side reduced."""
     key = key_of({"images": "prepared", "reduction": reduction.to_json(), "decoding": decoding.rule()})
     store = StoredImages(key, reduction.channels)
-    known = len(store) >= len(listing.samples)
-    size = store.bytes_per_image if known else estimate_bytes(listing, listing.samples, reduction)
+    size = estimate_bytes(listing, listing.samples, reduction)  # the store may hold images of other data, too
     return Job(
         f"images at {reduction.side} px", reduction, store, lambda pixels: pixels, row_bytes=size, image_bytes=size,
         growth=0,
@@ -46,10 +46,22 @@ def prepared_job(listing: Listing, reduction: Reduction) -> Job:
 def estimate_bytes(listing: Listing, samples: Sequence[Sample], reduction: Reduction) -> float:
     """Bytes of a prepared image, the mean: exact for a few files, from evenly spread headers for many."""
     chosen = samples[:: max(1, len(samples) // HEADERS)]
-    sizes = [size for sample in chosen if (size := _header_size(listing, sample))]
+    known = _known_sizes(listing, chosen)
+    sizes = [size for s in chosen if (size := known.get(s.path) or _header_size(listing, s))]
     if not sizes:
         return 0.0
     return mean(math.prod(reduction.size(*size)) for size in sizes) * reduction.channels
+
+
+def _known_sizes(listing: Listing, samples: Sequence[Sample]) -> dict[str, tuple[int, int]]:
+    """Path -> width and height of the files that an earlier pass decoded and that are unchanged."""
+    with FileIndex() as index:
+        files = index.lookup(listing.path(s) for s in samples)
+        marks = {s.path: (files.get(listing.path(s)), listing.stamp(s)) for s in samples}
+        hashes = {path: entry[1] for path, (entry, mark) in marks.items() if entry and entry[0] == mark}
+        verdicts = index.verdicts(hashes.values())
+    found = {path: verdicts[sha256] for path, sha256 in hashes.items() if sha256 in verdicts}
+    return {path: (verdict.width, verdict.height) for path, verdict in found.items() if not verdict.problem}
 
 
 def _header_size(listing: Listing, sample: Sample) -> tuple[int, int] | None:

@@ -6,23 +6,23 @@ A checkpoint is one safetensors file, whole or not there; its name ends in the S
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from ..errors import CheckpointError, MachineError
-from ..runtime.cache import write_aside
+from ..runtime.cache import aside
 from .device import device_name
 from .recipe import Recipe
 from .state import Epoch, Setting, State
 
 KEPT = 2
 SHORTEST, SHARE = 1.0, 0.02  # seconds between two checkpoints, and the share of the time that saving may take
+TYPES = {torch.float32: "F32", torch.int64: "I64", torch.uint8: "U8"}  # as safetensors names them
 Identity = dict[str, Any]
 
 
@@ -61,14 +61,17 @@ class Checkpoints:
             "same": self._same, "step": state.step, "history": state.history, "loss": state.loss,
             "images": state.images, "waited": state.waited, "stopped": state.stopped, "seconds": state.seconds,
         }  # fmt: skip
-        tensors = {name: tensor.detach().contiguous() for name, tensor in _tensors(state).items()}
+        tensors = _tensors(state)
         tensors["generator"] = torch.get_rng_state()
         if state.setting.device == "cuda":
             tensors["cuda_generator"] = torch.cuda.get_rng_state()
-        blob = safetensors.torch.save(tensors, {"record": json.dumps(record)})
+        digest = hashlib.sha256()
+        for chunk in _chunks(tensors, record):
+            digest.update(chunk)
+        path = self.folder / f"{state.step:010}.{state.epoch:06}-{digest.hexdigest()}.safetensors"
         try:
-            digest = hashlib.sha256(blob).hexdigest()
-            write_aside(self.folder / f"{state.step:010}.{state.epoch:06}-{digest}.safetensors", blob)
+            with aside(path) as file:
+                file.writelines(_chunks(tensors, record))
             for old in self._files()[KEPT:]:
                 old.unlink(missing_ok=True)
         except OSError as error:
@@ -91,12 +94,15 @@ class Checkpoints:
         files = self._files()
         damaged = ""
         for path in files:
-            blob = path.read_bytes()
-            if hashlib.sha256(blob).hexdigest() != path.stem.partition("-")[2]:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if digest != path.stem.partition("-")[2]:
                 damaged = damaged or path.name
                 continue
-            self._check(path, _record(blob))
-            _restore(state, safetensors.torch.load(blob), _record(blob))
+            with safetensors.safe_open(path, "pt") as whole:
+                record = json.loads(whole.metadata()["record"])
+                self._check(path, record)
+                _restore(state, whole, record)
             if damaged:
                 return (f"the newest checkpoint was damaged; training went on from step {state.step}",)
             return ()
@@ -127,11 +133,19 @@ class Checkpoints:
         )
 
 
-def _record(blob: bytes) -> dict[str, Any]:
-    """What stands beside the tensors of a safetensors file: a length of 8 bytes, then a header in JSON."""
-    header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
-    record: dict[str, Any] = json.loads(header["__metadata__"]["record"])
-    return record
+def _chunks(tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> Iterator[bytes | memoryview]:
+    """The bytes of a safetensors file with a record, tensor by tensor: no second copy of all of them is made."""
+    named = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))  # each in line with its size
+    header: dict[str, Any] = {"__metadata__": {"record": json.dumps(record)}}
+    end = 0
+    for name, tensor in named:
+        begin, end = end, end + tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": TYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    yield len(text).to_bytes(8, "little") + text
+    for _, tensor in named:
+        yield tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def _tensors(state: State) -> dict[str, Tensor]:
@@ -150,9 +164,12 @@ def _optimizer_state(state: State) -> list[tuple[Tensor, dict[str, Any]]]:
     return [(p, optimizer.state.get(p, {})) for group in optimizer.param_groups for p in group["params"]]
 
 
-def _restore(state: State, tensors: dict[str, Tensor], record: Mapping[str, Any]) -> None:
+def _restore(state: State, whole: Any, record: Mapping[str, Any]) -> None:
+    """Take over what an open safetensors file holds, a part at a time."""
+    names = whole.keys()
+
     def part(prefix: str) -> dict[str, Tensor]:
-        return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+        return {name.removeprefix(prefix): whole.get_tensor(name) for name in names if name.startswith(prefix)}
 
     state.network.load_state_dict(part("network."))
     if state.ema is not None:
@@ -166,9 +183,9 @@ def _restore(state: State, tensors: dict[str, Tensor], record: Mapping[str, Any]
     state.step, state.loss, state.images = record["step"], record["loss"], record["images"]
     state.waited, state.stopped = record["waited"], record["stopped"]
     state.started = time.monotonic() - record["seconds"]
-    torch.set_rng_state(tensors["generator"])
+    torch.set_rng_state(whole.get_tensor("generator"))
     if state.setting.device == "cuda":
-        torch.cuda.set_rng_state(tensors["cuda_generator"])
+        torch.cuda.set_rng_state(whole.get_tensor("cuda_generator"))
 
 
 def _as(like: Tensor, tensor: Tensor) -> Tensor:

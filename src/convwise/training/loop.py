@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..data.preprocessing import Preprocessing
-from ..errors import DataError, UsageError
+from ..errors import DivergedError, UsageError
 from ..progress import Track
 from .batches import Batch, Batches, Images, epoch_seed
 from .checkpoint import Checkpoints
@@ -68,7 +68,7 @@ def train(
         checkpoints: where an interrupted training goes on; None keeps nothing.
 
     Raises:
-        DataError: the loss is not a number in the first epoch already.
+        DivergedError: the loss is not a number in the first epoch already.
         UsageError: batches that batch norm cannot train on.
         MachineError: a checkpoint cannot be written; the one before it is kept.
     """
@@ -85,7 +85,9 @@ def train(
         if checkpoints:
             checkpoints.save(state)
         if not state.best:
-            raise DataError(f"{state.stopped}; try a lower lr than {recipe.lr:g}, and `convwise scan` on the images")
+            raise DivergedError(
+                f"{state.stopped}; try a lower lr than {recipe.lr:g}, and `convwise scan` on the images"
+            )
         network = state.judged
         network.load_state_dict(state.best)
         probs = predict(network, choose, normalise, recipe.piece).numpy()

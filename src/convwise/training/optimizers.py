@@ -1,9 +1,44 @@
 """The optimiser of a recipe, and the running average of the weights."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
 from .recipe import Recipe
+
+
+class RMSprop(torch.optim.Optimizer):
+    """RMSprop as TensorFlow computes it, since the rates of the papers were chosen for that.
+
+    Unlike torch's, it adds epsilon under the root, begins with a mean square of 1, and its momentum sums steps that
+    have their rate already. Of each parameter p the mean square g2 and the momentum m are kept; with its gradient g
+
+        g2 = DECAY * g2 + (1 - DECAY) * g**2,    m = momentum * m + lr * g / sqrt(g2 + epsilon),    p = p - m
+
+    Source: tf.train.RMSPropOptimizer, not centred.
+    """
+
+    DECAY = 0.9
+
+    def __init__(self, groups: list[dict[str, Any]], lr: float, *, momentum: float, epsilon: float) -> None:
+        super().__init__(groups, {"lr": lr, "momentum": momentum, "epsilon": epsilon})
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override]
+        """Move the parameters; weight decay is a penalty, a part of the gradient."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                kept = self.state[p]
+                if not kept:
+                    kept.update(mean_square=torch.ones_like(p), momentum=torch.zeros_like(p))
+                gradient = p.grad.add(p, alpha=group["weight_decay"])
+                kept["mean_square"].mul_(self.DECAY).addcmul_(gradient, gradient, value=1 - self.DECAY)
+                root = kept["mean_square"].add(group["epsilon"]).sqrt_()
+                kept["momentum"].mul_(group["momentum"]).addcdiv_(gradient, root, value=group["lr"])
+                p.sub_(kept["momentum"])
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -19,7 +54,7 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, recipe.lr, recipe.betas, fused=True)
     if recipe.optimizer == "rmsprop":
-        return torch.optim.RMSprop(groups, recipe.lr, alpha=0.9, eps=1e-3, momentum=recipe.momentum)
+        return RMSprop(groups, recipe.lr, momentum=recipe.momentum, epsilon=recipe.epsilon)
     nesterov = recipe.nesterov and recipe.momentum > 0
     return torch.optim.SGD(groups, recipe.lr, recipe.momentum, nesterov=nesterov, fused=True)
 

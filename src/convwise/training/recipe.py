@@ -26,10 +26,11 @@ class Recipe:
         batch: images a step of the optimiser.
         accumulate: pieces that a batch goes through the network in, one after the other, to save memory; the gradient
             is that of the whole batch, but batch norm sees the pieces.
-        optimizer: "sgd"; "adamw"; "rmsprop" with decay 0.9 and epsilon 1e-3, as EfficientNet's code has it.
+        optimizer: "sgd"; "adamw"; "rmsprop" with decay 0.9, as TensorFlow computes it.
         lr: peak of the learning rate.
         momentum, nesterov: of "sgd", the momentum of "rmsprop" too.
         betas: of "adamw".
+        epsilon: of "rmsprop", under its root; the default is that of EfficientNet's code.
         weight_decay: of weights; as a penalty in "sgd" and "rmsprop", decoupled in "adamw".
         decay_all: let it act on biases and norms too.
         schedule: behind the warm-up "linear" and "cosine" fall to 0, "steps" falls as `drops` says, "constant" stays.
@@ -58,6 +59,7 @@ class Recipe:
     momentum: float = 0.9
     nesterov: bool = True
     betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-3
     weight_decay: float = 5e-4
     decay_all: bool = True
     schedule: str = "linear"
@@ -101,7 +103,7 @@ class Recipe:
         return -(-self.batch // self.accumulate)
 
     def check_effect(self, given: Collection[str]) -> None:
-        """Refuse fields of another optimiser among those that somebody has `given`.
+        """Refuse fields of another optimiser, or of something left out, among those that somebody has `given`.
 
         Raises:
             UsageError: there is one.
@@ -109,6 +111,10 @@ class Recipe:
         for name, optimizers in EFFECTIVE_WITH.items():
             if name in given and self.optimizer not in optimizers:
                 raise UsageError(f"{name} has no effect with optimizer {self.optimizer!r}; leave it out")
+        if "nesterov" in given and self.nesterov and not self.momentum:
+            raise UsageError("nesterov has no effect with momentum 0; leave it out")
+        if "decay_all" in given and not self.weight_decay:
+            raise UsageError("decay_all has no effect with weight_decay 0; leave it out")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -174,13 +180,13 @@ PAIR = Rule(tuple, "two numbers of at least 0 and below 1", lambda v: len(v) == 
 DROPS = Rule(tuple, "pairs of an epoch and a share of lr, epochs rising", lambda v: _rate_drops(v))
 RULES = {
     "epochs": COUNT, "batch": COUNT, "accumulate": COUNT, "lr": POSITIVE, "momentum": SHARE, "nesterov": SWITCH,
-    "betas": PAIR, "weight_decay": NO_LESS_THAN_0, "decay_all": SWITCH, "warm_up": SHARE, "drops": DROPS,
-    "label_smoothing": SHARE, "clip": POSITIVE._replace(optional=True), "ema": SHARE._replace(optional=True),
-    "aux_weight": NO_LESS_THAN_0, "patience": COUNT._replace(optional=True), "balance": SWITCH,
-    "channels_last": SWITCH._replace(optional=True), "time_limit": POSITIVE._replace(optional=True),
-    "seed": Rule(int, "a whole number of at least 0", lambda v: v >= 0),
+    "betas": PAIR, "epsilon": POSITIVE, "weight_decay": NO_LESS_THAN_0, "decay_all": SWITCH, "warm_up": SHARE,
+    "drops": DROPS, "label_smoothing": SHARE, "clip": POSITIVE._replace(optional=True),
+    "ema": SHARE._replace(optional=True), "aux_weight": NO_LESS_THAN_0, "patience": COUNT._replace(optional=True),
+    "balance": SWITCH, "channels_last": SWITCH._replace(optional=True), "time_limit": POSITIVE._replace(optional=True),
+    "seed": Rule(int, "a whole number of at least 0 and below 2^63", lambda v: 0 <= v < 2**63),
 }  # fmt: skip
-EFFECTIVE_WITH = {"momentum": ("sgd", "rmsprop"), "nesterov": ("sgd",), "betas": ("adamw",)}
+EFFECTIVE_WITH = {"momentum": ("sgd", "rmsprop"), "nesterov": ("sgd",), "betas": ("adamw",), "epsilon": ("rmsprop",)}
 
 
 def _is(value: object, kind: type) -> bool:

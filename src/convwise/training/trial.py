@@ -1,5 +1,6 @@
 """A few steps before the first: how this machine computes this training fastest, and how long an epoch will take."""
 
+import gc
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,19 +15,21 @@ from .loop import check_batch, normaliser, torch_as_it_was, train_epoch
 from .recipe import Recipe
 from .state import Setting, State
 
-ROUNDS = 5  # of one step each, the settings in turn; the first warms up
+ROUNDS = 5  # of one step each, in every setting; the first warms up
 MARGIN = 1.25  # how much faster than the usual setting another one must be: noise must not choose
 WORTHWHILE = 1e9  # multiply-accumulates a step; below, little is to be gained and nothing told from noise
+SHORT = 1e8  # multiply-accumulates a step; below, threads wait for each other about as long as they work
 
 
 class Took(NamedTuple):
     """Seconds of a step; the processor's choose the setting, since the clock also counts what others do meanwhile.
 
-    Of a GPU both are the clock's.
+    Of a GPU both are the clock's. A step whose loss is not `finite` ends early.
     """
 
     wall: float
     cpu: float
+    finite: bool = True
 
 
 class Trial(NamedTuple):
@@ -50,9 +53,9 @@ def try_out(
 ) -> Trial:  # fmt: skip
     """Take a few steps in every setting that the recipe leaves open; the shortest of each counts.
 
-    A training of small steps tries nothing, so that it always comes out alike, and takes one thread: more would wait
-    for each other longer than they work. On a CPU the settings take turns, so that what others do meets all of them;
-    on a GPU one comes after the other, for its memory.
+    The settings come one after the other, since memory is counted for one, and the first comes once more at the end:
+    what others do meanwhile cannot pass for its slowness. One whose loss is not finite is left out. A training of
+    small steps tries nothing, so that it always comes out alike; one of short steps takes one thread.
 
     Raises:
         UsageError: batches that batch norm cannot train on.
@@ -64,47 +67,53 @@ def try_out(
     ]
     batch = next(iter(fit.epoch(0, 0)))
     with sketch():
+        network = build()
+        check_batch(network, recipe)
         height, width, channels = preprocessing.shape
-        macs = analyze(build(), (channels, height, width)).macs * len(batch.labels)
+        macs = analyze(network, (channels, height, width)).macs * len(batch.labels)
     if macs < WORTHWHILE:
-        settings = [settings[0]._replace(threads=1)]
+        settings = [settings[0]._replace(threads=1 if macs < SHORT else usual.threads)]
+    took: dict[Setting, Took] = {}
     with torch_as_it_was(settings[0]):
-        took: dict[Setting, Took] = {}
-        for group in [settings] if usual.device == "cpu" else [[setting] for setting in settings]:
-            states = {setting: State.begin(build(), recipe, setting) for setting in group}
-            check_batch(states[group[0]].network, recipe)
-            took |= _shortest(states, recipe, batch, preprocessing)
-    best = min(took, key=lambda setting: took[setting].cpu)
-    chosen = best if took[best].cpu * MARGIN < took[settings[0]].cpu else settings[0]
+        for setting in [*settings, *(settings[:1] if len(settings) > 1 else [])]:
+            steps = _steps(build, recipe, setting, batch, preprocessing)
+            took[setting] = _shortest([*steps, took[setting]] if setting in took else steps)
+            gc.collect()  # a recorded network holds itself, and its memory on the GPU
+    left = [setting for setting in settings if took[setting].finite] or settings[:1]
+    best = min(left, key=lambda setting: took[setting].cpu)
+    chosen = best if took[best].cpu * MARGIN < took[left[0]].cpu else left[0]
     images = len(batch.labels)
     return Trial(
         chosen.precision, chosen.channels_last, chosen.threads, took[chosen].wall / images * sum(fit.sizes),
-        {_name(setting): images / seconds.wall for setting, seconds in took.items()},
+        {_name(setting): images / took[setting].wall for setting in left},
     )  # fmt: skip
 
 
-def _shortest(
-    states: dict[Setting, State], recipe: Recipe, batch: Batch, preprocessing: Preprocessing
-) -> dict[Setting, Took]:  # fmt: skip
-    """The shortest step in each setting, by each clock."""
-    rounds = [
-        [_step(state, recipe, batch, preprocessing) for state in states.values()] for _ in range(ROUNDS)
-    ]  # fmt: skip
-    return {
-        setting: Took(min(step.wall for step in steps), min(step.cpu for step in steps))
-        for setting, steps in zip(states, zip(*rounds, strict=True), strict=True)
-    }
+def _steps(
+    build: Callable[[], nn.Module], recipe: Recipe, setting: Setting, batch: Batch, preprocessing: Preprocessing
+) -> list[Took]:  # fmt: skip
+    """Take a few steps; what they need of memory is free again after that."""
+    state = State.begin(build(), recipe, setting)
+    return [_step(state, recipe, batch, preprocessing) for _ in range(ROUNDS)]
+
+
+def _shortest(steps: list[Took]) -> Took:
+    """The shortest by each clock."""
+    return Took(
+        min(step.wall for step in steps), min(step.cpu for step in steps), all(step.finite for step in steps)
+    )  # fmt: skip
 
 
 def _step(state: State, recipe: Recipe, batch: Batch, preprocessing: Preprocessing) -> Took:
     wall, cpu = time.perf_counter(), time.process_time()
     for _ in train_epoch(state, recipe, [batch], 1, normaliser(preprocessing, state.setting)):
         pass
+    finite = not state.stopped
     state.step, state.stopped = 0, ""
     if state.setting.device == "cuda":
         torch.cuda.synchronize()
-        return Took(time.perf_counter() - wall, time.perf_counter() - wall)
-    return Took(time.perf_counter() - wall, time.process_time() - cpu)
+        return Took(time.perf_counter() - wall, time.perf_counter() - wall, finite)
+    return Took(time.perf_counter() - wall, time.process_time() - cpu, finite)
 
 
 def _name(setting: Setting) -> str:
