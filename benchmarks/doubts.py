@@ -106,7 +106,11 @@ def score(listed: Ints, flipped: Ints) -> Found:
 def report(found: dict[str, dict[str, list[Found]]], n: int) -> None:
     means = {
         data: {
-            who: Found(*(statistics.mean(one[i] for one in each) for i in range(3)))  # type: ignore[arg-type]
+            who: Found(
+                statistics.mean(one.recall for one in each),
+                statistics.mean(one.precision for one in each),
+                round(statistics.mean(one.listed for one in each)),
+            )
             for who, each in lists.items()
         }
         for data, lists in found.items()
