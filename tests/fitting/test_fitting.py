@@ -639,3 +639,19 @@ def test_a_resumed_training_keeps_the_setting_that_the_trial_chose(
     assert other.record["training"]["lenet5"]["precision"] == "float32"
     fixed = replace(options, recipe=replace(recipe, precision="bfloat16", channels_last=True))
     assert weights_hash(fit(photos, fixed, out="fixed")) == weights_hash(run) != weights_hash(other)
+
+
+def test_candidates_that_want_the_same_pixels_share_them(
+    in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del in_tmp_path
+    asked: list[list[str]] = []
+    gather = gather_module.gather
+
+    def look(listing: Any, jobs: Any, **rest: Any) -> Any:
+        asked.append([str(job.rows.folder) for job in jobs])
+        return gather(listing, jobs, **rest)
+
+    monkeypatch.setattr(work, "gather", look)
+    fit(photos, Options(network=("resnet20", "plain20"), epochs=1), out="a")
+    assert len(asked[0]) == len(set(asked[0])) == 2  # pixels, and whole images to change

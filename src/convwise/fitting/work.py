@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,16 +76,22 @@ def _gather(
 ) -> tuple[Gathered, Rows]:  # fmt: skip
     """One pass for all candidates, and the rows shared out among them."""
     wanted = _with_room([c.jobs(listing) for c in candidates], len(listing.samples))
-    gathered = gather(listing, [*chain(*wanted)], threads=threads, track=track)
+    unique = _unique(wanted)
+    gathered = gather(listing, list(unique.values()), threads=threads, track=track)
     gathered.check(listing)
     check_splits(listing, gathered.samples)
-    every = iter(gathered.rows)
-    return gathered, [[next(every) for _ in jobs] for jobs in wanted]
+    rows = dict(zip(unique, gathered.rows, strict=True))
+    return gathered, [[rows[job.rows.folder] for job in jobs] for jobs in wanted]
+
+
+def _unique(wanted: list[list[Job]]) -> dict[Path, Job]:
+    """Each job once, under where its rows are kept: candidates of one preprocessing want the same."""
+    return {job.rows.folder: job for job in chain(*wanted)}
 
 
 def _with_room(wanted: list[list[Job]], n: int) -> list[list[Job]]:
     """Leave out what candidates can do without, all but their first, where rows of n files find no room."""
-    return wanted if has_room([*chain(*wanted)], n) else [jobs[:1] for jobs in wanted]
+    return wanted if has_room(list(_unique(wanted).values()), n) else [jobs[:1] for jobs in wanted]
 
 
 def _fit(
