@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from convwise import networks
-from convwise.classifier import Classifier, Prediction, _own_sha256, load, save
+from convwise.classifier import Architecture, Classifier, Prediction, _own_sha256, load, save
 from convwise.cost import Totals
 from convwise.data.preprocessing import Preprocessing
 from convwise.data.provenance import ImageSet, Provenance
@@ -56,7 +56,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     )
     graph = classifier_graph(network, GREY).SerializeToString()
     saved = save(
-        tmp_path / "new" / "classifier", network="lenet5", arguments={"resolution": 28}, classes=["Bär", "\udcff"],
+        tmp_path / "new" / "classifier", network=Architecture("lenet5", {"resolution": 28}), classes=["Bär", "\udcff"],
         preprocessing=GREY, cost=Totals(1, 2, 3), provenance=provenance, graph=graph,
         weights=safetensors.torch.save(dict(network.state_dict())),
     )  # fmt: skip
@@ -69,7 +69,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert {p.name for p in found.folder.iterdir()} == {"classifier.json", "weights.safetensors", "network.onnx"}
     with pytest.raises(FileExistsError):
         save(
-            tmp_path / "new" / "classifier", network="", arguments={}, classes=[], preprocessing=GREY,
+            tmp_path / "new" / "classifier", network=Architecture("", {}), classes=[], preprocessing=GREY,
             cost=Totals(1, 2, 3), provenance=provenance, weights=b"", graph=b"",
         )  # fmt: skip
 

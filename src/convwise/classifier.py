@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,22 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 
 ImageInput = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
+
+
+class Architecture(NamedTuple):
+    """How a network is built.
+
+    Attributes:
+        name: in `convwise.networks`.
+        arguments: of its builder, without the number of classes.
+        cut: behind which the user's own layers stand; None where all is the network's own.
+        rear: `module:builder` of these layers.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    cut: str | None = None
+    rear: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +80,7 @@ class Classifier:
         folder: where it is.
         network: name in `convwise.networks`.
         arguments: of its builder, without the number of classes.
+        cut, rear: where layers of the user's stand, and their `module:builder`; None where all is the network's own.
         classes: names, in the order of the logits.
         temperature: the logits are divided by it.
         params, macs, weight_bytes: what it costs, one image.
@@ -72,6 +89,8 @@ class Classifier:
     folder: Path
     network: str
     arguments: Mapping[str, Any]
+    cut: str | None
+    rear: str | None
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     temperature: float
@@ -111,13 +130,29 @@ class Classifier:
             images = [images]
         return map_in_order(self._predict_one, images, threads or usable_cpus())
 
+    def build(self) -> "nn.Module":
+        """Build the network with random weights.
+
+        Raises:
+            UsageError: layers of the user's, whose module must be there to train on, cannot be built.
+        """
+        from . import networks
+
+        if self.rear is None or self.cut is None:
+            return networks.create(self.network, len(self.classes), self.arguments)
+        from .guest import build_rear
+        from .networks.cutting import shape_at, with_rear
+
+        network = networks.create(self.network, 2, self.arguments)
+        height, width, channels = self.preprocessing.shape
+        shape = shape_at(network, self.cut, (channels, height, width))
+        return with_rear(network, self.cut, build_rear(self.rear, shape, len(self.classes)))
+
     def to_torch(self) -> "nn.Module":
         """Build the network with its weights, in evaluation mode; it takes (pixels - mean) / std, (B, C, H, W)."""
         from safetensors.torch import load_file
 
-        from . import networks
-
-        network = networks.create(self.network, len(self.classes), self.arguments)
+        network = self.build()
         network.load_state_dict(load_file(self.folder / "weights.safetensors"))
         return network.eval()
 
@@ -149,15 +184,14 @@ class Classifier:
 
 
 def save(
-    folder: Path, *, network: str, arguments: Mapping[str, Any], classes: Sequence[str], preprocessing: Preprocessing,
-    cost: Totals, provenance: Provenance, weights: bytes, graph: bytes, temperature: float = 1.0,
+    folder: Path, *, network: Architecture, classes: Sequence[str], preprocessing: Preprocessing, cost: Totals,
+    provenance: Provenance, weights: bytes, graph: bytes, temperature: float = 1.0,
 ) -> Classifier:  # fmt: skip
     """Write a classifier into a new folder and load it.
 
     Args:
         folder: is made; the caller writes aside and renames.
-        network: as in `Classifier`, like the others that are not told here.
-        arguments: of the network's builder.
+        network: how it is built.
         classes: in the order of the logits.
         preprocessing: with mean and std.
         cost: of one image.
@@ -172,7 +206,7 @@ def save(
         write_aside(folder / name, data)
     record: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
-        "network": {"name": network, "arguments": dict(arguments), "cut": None},
+        "network": network._asdict() | {"arguments": dict(network.arguments)},
         "classes": list(classes),
         "preprocessing": preprocessing.to_json(),
         "temperature": temperature,
@@ -235,6 +269,8 @@ def _from_record(folder: Path, record: dict[str, Any]) -> Classifier:
         folder=folder,
         network=record["network"]["name"],
         arguments=record["network"]["arguments"],
+        cut=record["network"]["cut"],
+        rear=record["network"].get("rear"),
         classes=tuple(record["classes"]),
         preprocessing=Preprocessing.from_json(record["preprocessing"]),
         temperature=float(record["temperature"]),

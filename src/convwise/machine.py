@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .errors import MachineError
 
+OUT_OF_MEMORY = ("can't allocate memory", "failed to allocate", "bad allocation")  # as torch and ONNX Runtime say it
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 

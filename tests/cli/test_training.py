@@ -143,7 +143,7 @@ def test_bad_recipes_are_one_line(
 ) -> None:
     if code == 0:
         options, code = (*options, "--transfer", "head"), 2
-        message = "recipe has no effect: no candidate is trained from scratch; leave it out, or add transfer 'none'"
+        message = "recipe has no effect: no candidate is trained by epochs; leave it out, or add transfer "
     (tmp_path / "my.toml").write_text(recipe)
     found = Convwise(tmp_path, tmp_path / "cache")(
         "fit", forty, "--out", "run", "--quiet", "--recipe", "my.toml", *(options or ("--network", "lenet5"))
@@ -174,7 +174,8 @@ def test_no_augment_is_the_recipe_without_its_table(tmp_path: Path, forty: Path)
     assert record["training"]["lenet5"]["recipe"]["augmentation"]["rotation"] == 10.0
     found = convwise("fit", forty, "--out", "head", "--no-augment", "--quiet").ends(2)
     assert found.message == (
-        "augment has no effect: no candidate is trained from scratch; leave it out, or add transfer 'none'"
+        "augment has no effect: no candidate is trained by epochs; leave it out, or add transfer 'partial', 'full', "
+        "'auto' or 'none'"
     )
 
 

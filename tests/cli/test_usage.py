@@ -80,11 +80,13 @@ def test_the_working_folder_itself_cannot_be_the_output_folder(
         ),
         (
             ("fit", "photos", "--epochs", "3"),
-            "epochs has no effect: no candidate is trained from scratch; leave it out, or add transfer 'none'",
+            "epochs has no effect: no candidate is trained by epochs; leave it out, or add transfer 'partial', "
+            "'full', 'auto' or 'none'",
         ),
         (
             ("fit", "photos", "--time-limit", "3"),
-            "time-limit has no effect: no candidate is trained from scratch; leave it out, or add transfer 'none'",
+            "time-limit has no effect: no candidate is trained by epochs; leave it out, or add transfer 'partial', "
+            "'full', 'auto' or 'none'",
         ),
         (
             ("fit", "photos", "--network", "lenet5", "--transfer", "head"),

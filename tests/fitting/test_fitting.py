@@ -23,7 +23,8 @@ from convwise.data.samples import list_folder
 from convwise.errors import BudgetError, ConvwiseError, DataError, DivergedError, MachineError, UsageError
 from convwise.evaluation import evaluate
 from convwise.fitting import Options, Run, fit, work
-from convwise.fitting.scratch_candidate import ScratchCandidate, _told
+from convwise.fitting.start import FromScratch
+from convwise.fitting.trained_candidate import TrainedCandidate, _told
 from convwise.fitting.training_data import FROM_FILES, pixel_statistics
 from convwise.runtime import gather as gather_module
 from convwise.runtime.session import FrozenNetwork
@@ -295,6 +296,10 @@ def test_a_cache_that_is_too_small_is_said_before_a_file_is_read(
     assert not [path for path in in_tmp_path.iterdir() if path.name.startswith("a")]
 
 
+def scratch(network: str, options: Options) -> TrainedCandidate:
+    return TrainedCandidate(FromScratch(network, options), options)
+
+
 @pytest.mark.parametrize("resolution", [100_000, 1000])
 def test_a_training_that_needs_too_much_memory_is_not_begun(
     in_tmp_path: Path, photos: Path, resolution: int, monkeypatch: pytest.MonkeyPatch
@@ -307,19 +312,19 @@ def test_a_training_that_needs_too_much_memory_is_not_begun(
     assert not [path for path in in_tmp_path.iterdir() if path.name.startswith("a")]
     found = re.search(r" of memory, and there are 2\.0 GB; --resolution (\d+) .*would fit$", str(caught.value))
     assert found
-    ScratchCandidate("resnet20", replace(options, resolution=int(found[1]))).check_memory(30, 3)
+    options = replace(options, resolution=int(found[1]))
+    scratch("resnet20", options).check_memory(30, 3)
 
 
 def test_a_training_that_fits_in_pieces_says_so(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = Recipe(batch=32)
-    needed = ScratchCandidate("resnet20", Options(network=("resnet20",), recipe=recipe)).memory(recipe, 32, 30, 3)
+    options = Options(network=("resnet20",), recipe=recipe)
+    needed = scratch("resnet20", options).memory(recipe, 32, 30, 3)
     monkeypatch.setattr(machine, "machine_memory", lambda: needed.on("cpu") - 1)
     text = r"or accumulate = 2 in the recipe \(16 of its 32 images at once\) would fit$"
     with pytest.raises(MachineError, match=text):
         fit(photos, Options(network=("resnet20",), recipe=recipe), out=tmp_path / "a")
-    ScratchCandidate("resnet20", Options(network=("resnet20",), recipe=replace(recipe, accumulate=2))).check_memory(
-        30, 3
-    )
+    scratch("resnet20", replace(options, recipe=replace(recipe, accumulate=2))).check_memory(30, 3)
 
 
 def test_a_gpu_that_is_not_there_is_said_before_a_file_is_read(
@@ -334,7 +339,7 @@ def test_a_gpu_that_is_not_there_is_said_before_a_file_is_read(
 
 def test_a_network_of_which_nothing_fits_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "machine_memory", lambda: 1000)
-    candidate = ScratchCandidate("lenet5", Options(network=LENET, epochs=1))
+    candidate = scratch("lenet5", Options(network=LENET, epochs=1))
     text = r"^training lenet5 at 28 px needs about .* of memory, and there are 1\.0 kB; take another network$"
     with pytest.raises(MachineError, match=text):
         candidate.check_memory(30, 3)
@@ -421,7 +426,7 @@ def test_names_that_are_hostile_are_written_safely(in_tmp_path: Path, make_photo
 def test_too_few_images_to_hold_a_tenth_out_is_an_error(in_tmp_path: Path, make_photos: MakePhotos) -> None:
     folder = make_photos(in_tmp_path / "data", 1, ("blue", "red"), splits=("train", "test"))
     text = (
-        "training from scratch holds a tenth of `train` out to choose the epoch, and no class has two different "
+        "training by epochs holds a tenth of `train` out to choose the epoch, and no class has two different "
         "images to spare; add images"
     )
     with pytest.raises(DataError, match=f"^{re.escape(text)}$"):

@@ -10,8 +10,9 @@ from PIL import Image
 
 from convwise.data.samples import Sample, list_folder
 from convwise.fitting import Options, Run, fit, second_look
-from convwise.fitting.scratch_candidate import ScratchCandidate
 from convwise.fitting.second_look import kind_of
+from convwise.fitting.start import FromScratch
+from convwise.fitting.trained_candidate import TrainedCandidate
 
 
 def table(run: Run, name: str) -> list[dict[str, str]]:
@@ -79,7 +80,7 @@ def test_the_features_are_found_beside_a_candidate_that_keeps_pixels_and_whole_i
     alone = fit(spoilt, Options(resolution=64, threads=2), out=tmp_path / "alone")
     both = Options(network=("lenet5", "efficientnet_lite0"), resolution=64, epochs=1, threads=2)
     run = fit(spoilt, both, out=tmp_path / "both")
-    assert len(ScratchCandidate("lenet5", both).jobs(list_folder(spoilt))) == 2
+    assert len(TrainedCandidate(FromScratch("lenet5", both), both).jobs(list_folder(spoilt))) == 2
     for name in ("doubts.csv", "near_duplicates.csv"):
         assert table(run, name) == table(alone, name) != []
 

@@ -106,7 +106,7 @@ def test_the_fingerprint_follows_from_files_labels_and_weights() -> None:
 
 
 def test_one_image_is_nothing_to_learn_from() -> None:
-    text = "training from scratch needs two images or more to learn from; add images to `train`"
+    text = "training by epochs needs two images or more to learn from; add images to `train`"
     with pytest.raises(DataError, match=f"^{text}$"):
         make(Recipe(), task(held_out=np.arange(10) > 0))
 

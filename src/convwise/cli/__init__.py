@@ -10,10 +10,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: its threads
 
 import typer
 
+from .. import machine
 from ..errors import ConvwiseError
 from . import augment, cache, conv, cost, demo, evaluate, fit, networks, predict, scan
 
-OUT_OF_MEMORY = ("can't allocate memory", "failed to allocate", "bad allocation")  # as torch and ONNX Runtime say it
 NO_MEMORY = "the machine gave out: not enough memory; fewer threads, smaller images and a lower resolution need less"
 INTERRUPTED, READER_GONE = 130, 141
 app = typer.Typer(
@@ -65,7 +65,7 @@ def main() -> None:
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):
             code = _misused(error)
-        elif any(words in str(error).lower() for words in OUT_OF_MEMORY):
+        elif any(words in str(error).lower() for words in machine.OUT_OF_MEMORY):
             code = _fail(NO_MEMORY, 6)
         else:
             raise

@@ -32,7 +32,22 @@ def fit(
         ),
     ] = None,
     transfer: Annotated[
-        str | None, Option(metavar="HOW", help="head: softmax layer on frozen published features; none: from scratch.")
+        str | None,
+        Option(
+            metavar="HOW",
+            help="head: softmax layer on frozen published features; partial: the stages behind a cut too; full: all, "
+            "from the published weights on; auto: one after the other while it pays; none: from scratch.",
+        ),
+    ] = None,
+    freeze: Annotated[
+        str | None, Option(metavar="CUT", help="Of partial: all up to here is frozen, such as stage5 or stage3.block2.")
+    ] = None,
+    reset_from: Annotated[
+        str | None, Option(metavar="CUT", help="Of partial and full: what lies behind begins with random weights.")
+    ] = None,
+    rear: Annotated[
+        str | None,
+        Option(metavar="MODULE:BUILDER", help="Of partial: your own layers, builder(in_channels, num_classes)."),
     ] = None,
     weights: Annotated[
         str | None,
@@ -45,19 +60,22 @@ def fit(
     resolution: Annotated[int | None, Option(metavar="PX", help="Input side; each network's own by default.")] = None,
     recipe: Annotated[
         str | None,
-        Option(metavar="NAME|FILE", help="Of training from scratch: modern (the default), paper, or a TOML file."),
+        Option(
+            metavar="NAME|FILE",
+            help="Of training by epochs: modern (the default), paper (from scratch), or a TOML file.",
+        ),
     ] = None,
     augment: Annotated[
         bool | None,
-        Option("--augment/--no-augment", help="Change the images of training from scratch; as the recipe by default."),
+        Option("--augment/--no-augment", help="Change the training images; as the recipe by default."),
     ] = None,
-    epochs: Annotated[int | None, Option(metavar="N", help="Of training from scratch.")] = None,
-    time_limit: Annotated[float | None, Option(metavar="S", help="Seconds of training from scratch.")] = None,
+    epochs: Annotated[int | None, Option(metavar="N", help="Of training.")] = None,
+    time_limit: Annotated[float | None, Option(metavar="S", help="Seconds of training, of each network.")] = None,
     seed: Annotated[int, Option(metavar="N", help="Of everything random.")] = 0,
     split_seed: Annotated[int, Option(metavar="N", help="Of the split of a flat folder.")] = 0,
     balance: Annotated[bool, Option("--balance", help="Weigh all classes alike.")] = False,
     threads: Annotated[int | None, Option(metavar="N", help="One a processor by default.")] = None,
-    device: Annotated[str, Option(metavar="NAME", help="Of training from scratch: auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, Option(metavar="NAME", help="Of training by epochs: auto, cpu or cuda.")] = "auto",
     max_macs: Annotated[float | None, Option(metavar="N", help="Budget: multiply-accumulates, such as 300e6.")] = None,
     max_ms: Annotated[float | None, Option(metavar="MS", help="Budget: median milliseconds an image, here.")] = None,
     max_mb: Annotated[float | None, Option(metavar="MB", help="Budget: megabytes of weights.")] = None,
@@ -77,7 +95,8 @@ def fit(
     from ..fitting.options import DEFAULT_NETWORKS
 
     options = Options(
-        network=tuple(network or DEFAULT_NETWORKS), transfer=transfer, weights=weights, offline=offline,
+        network=tuple(network or DEFAULT_NETWORKS), transfer=transfer, freeze=freeze,
+        reset_from=reset_from, rear=rear, weights=weights, offline=offline,
         resolution=resolution, recipe=read_recipe(recipe), augment=augment, epochs=epochs,
         time_limit=time_limit, seed=seed, split_seed=split_seed, balance=balance, threads=threads,
         device=device, max_macs=max_macs, max_ms=max_ms, max_mb=max_mb,

@@ -46,7 +46,7 @@ class Subject:
 
     def guarded(self) -> AbstractContextManager[None]:
         """Around building and running it, where it is code of the user's."""
-        from .guest import guarding
+        from ..guest import guarding
 
         return nullcontext() if self.casebook else guarding(self.name)
 
@@ -98,6 +98,10 @@ def find_subject(
     if folder:
         saved = classifier.load(name)
         side = resolution or saved.preprocessing.resolution
+        if saved.rear is not None:
+            shape = networks.input_shape(saved.network, saved.arguments, side)
+            title = f"{saved.network} with the rear {saved.rear}"
+            return Subject(name, title, saved.arguments, len(saved.classes), shape, saved.build, casebook=False)
         return _of_casebook(name, saved.network, side, len(saved.classes), saved.arguments)
     given = _parsed(arguments)
     if foreign:
@@ -121,12 +125,21 @@ def _of_user(
     spec: str, input_shape: tuple[int, int, int], num_classes: int | None, arguments: Mapping[str, object]
 ) -> Subject:
     from ..errors import UsageError
-    from .guest import find_builder
+    from ..guest import find_builder
 
     if num_classes is not None and "num_classes" in arguments:
         raise UsageError("num_classes is given twice, as an option and as an argument; leave one of them out")
     keywords = dict(arguments) if num_classes is None else {**arguments, "num_classes": num_classes}
-    return Subject(spec, spec, arguments, num_classes, input_shape, find_builder(spec, keywords), casebook=False)
+    build = partial(_drawn_alike, find_builder(spec, keywords))
+    return Subject(spec, spec, arguments, num_classes, input_shape, build, casebook=False)
+
+
+def _drawn_alike(build: "Callable[[], nn.Module]") -> "nn.Module":
+    """Build with the same random weights each time: where a path depends on values, it is the same one."""
+    import torch
+
+    torch.manual_seed(0)
+    return build()
 
 
 def _parsed(arguments: Sequence[str]) -> dict[str, object]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__
-from ..classifier import Classifier, save
+from ..classifier import Architecture, Classifier, save
 from ..data.inputs import list_samples
 from ..data.provenance import ImageSet, Provenance
 from ..errors import UsageError
@@ -103,11 +103,15 @@ def _save(draft: Draft, outcome: Outcome, chosen: tuple[Candidate, Fitted], opti
     if folder.exists():  # an interrupted attempt
         shutil.rmtree(folder)
     return save(
-        folder, network=candidate.network, arguments=fitted.arguments, classes=outcome.roles.classes,
-        preprocessing=fitted.preprocessing, cost=candidate.cost(len(outcome.roles.classes)),
-        provenance=provenance, temperature=outcome.calibration.temperature.value,
-        weights=weights, graph=graph,
+        folder, network=_architecture(candidate, fitted), classes=outcome.roles.classes,
+        preprocessing=fitted.preprocessing, cost=candidate.cost(len(outcome.roles.classes)), provenance=provenance,
+        temperature=outcome.calibration.temperature.value, weights=weights, graph=graph,
     )  # fmt: skip
+
+
+def _architecture(candidate: Candidate, fitted: Fitted) -> Architecture:
+    rear, cut = fitted.rear or (None, None)
+    return Architecture(candidate.network, fitted.arguments, cut, rear)
 
 
 def _latency(draft: Draft, classifier: Classifier) -> Latency:

@@ -10,8 +10,9 @@ from ..runtime.latency import measure_latency
 from .draft import Draft
 from .head_candidate import HeadCandidate
 from .options import Options
-from .scratch_candidate import ScratchCandidate
+from .start import FromPublished, FromScratch, Start
 from .task import Candidate
+from .trained_candidate import TrainedCandidate
 
 UNITS = {"max-macs": "{:,.0f} MACs", "max-mb": "{:.1f} MB", "max-ms": "{:.3g} ms"}
 
@@ -32,8 +33,7 @@ def make_candidates(options: Options, images: int, num_classes: int, track: Trac
         MachineError: one needs more memory than there is; or the network or the disk gave out.
     """
     candidates: list[Candidate] = [
-        HeadCandidate(name, options) if options.transfer_of(name) == "head" else ScratchCandidate(name, options)
-        for name in options.network
+        _candidate(name, transfer, options) for name in options.network for transfer in options.rungs(name)
     ]
     limits = {"max-macs": options.max_macs, "max-mb": options.max_mb}
     if any(limits.values()):
@@ -46,6 +46,13 @@ def make_candidates(options: Options, images: int, num_classes: int, track: Trac
     for candidate in candidates:  # no download for a network that is refused
         candidate.prepare(track)
     return candidates
+
+
+def _candidate(network: str, transfer: str, options: Options) -> Candidate:
+    if transfer == "head":
+        return HeadCandidate(network, options)
+    start: Start = FromScratch(network, options) if transfer == "none" else FromPublished(network, options, transfer)
+    return TrainedCandidate(start, options)
 
 
 def within_time(candidates: Sequence[Candidate], options: Options, draft: Draft) -> list[Candidate]:

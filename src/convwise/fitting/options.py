@@ -12,9 +12,11 @@ from .. import weights as published_weights
 from ..data.threads import check_threads, usable_cpus
 from ..errors import UsageError, one_of
 from ..training.recipe import UNCHANGED, Recipe, shorter
-from ..training.recipes import recipe_for, usual_augmentation
+from ..training.recipes import recipe_for, tuned, usual_augmentation
 
-TRANSFERS = ("head", "none")
+TRANSFERS = ("head", "partial", "full", "auto", "none")
+LADDER = ("head", "partial", "full")  # the rungs that "auto" climbs
+EFFECTIVE_WITH = {"freeze": ("partial", "auto"), "reset_from": ("partial", "full"), "rear": ("partial",)}
 DEVICES = ("auto", "cpu", "cuda")
 DEFAULT_NETWORKS = ("efficientnet_lite0",)
 
@@ -25,21 +27,27 @@ class Options:
 
     Attributes:
         network: the candidates, names in `convwise.networks`; the best of them is chosen.
-        transfer: "head" trains a softmax layer on frozen published features, "none" trains from scratch; None takes
-            "head" where there are published weights.
+        transfer: "head" trains a softmax layer on frozen published features, "partial" the stages behind a cut too,
+            "full" everything from the published weights on, "none" from scratch; "auto" climbs from the first to the
+            third while it pays. None takes "head" where there are published weights.
+        freeze: cut up to which "partial" freezes all; None takes a usual one.
+        reset_from: cut behind which "partial" or "full" begin with random weights; what is frozen ends there unless
+            `freeze` says otherwise.
+        rear: `module:builder`, a function (in_channels, num_classes) -> nn.Module, whose layers stand behind `freeze`.
         weights: published weights for one network, by their id or as their file; None takes each network's default.
         offline: load no weights from the web; CONVWISE_OFFLINE=1 says the same.
         resolution: side of the input in pixels; None takes each network's own.
-        recipe: of training from scratch: "modern" or "paper", each network's own, or one for all; None takes "modern".
+        recipe: of training by epochs: "modern" or, from scratch, "paper", each network's own, or one for all; None
+            takes "modern".
         augment: whether training images are changed; None does as the recipe says, True, where it says nothing, what is
             usual for the network.
-        epochs: of training from scratch; None takes the recipe's.
-        time_limit: seconds of training from scratch, each candidate; the epoch under way is finished.
+        epochs: of training; None takes the recipe's.
+        time_limit: seconds of training, of each network; the epoch under way is finished.
         seed: of everything random; a recipe's own counts where this is 0.
         split_seed: salt of the split by hash.
         balance: weigh all classes alike in training.
         threads: of everything; None takes one a processor.
-        device: of training from scratch: "cpu", "cuda", or "auto", a GPU where torch sees one.
+        device: of training by epochs: "cpu", "cuda", or "auto", a GPU where torch sees one.
         max_macs: budget, multiply-accumulates of one image.
         max_ms: budget, median milliseconds of one image, measured here on one thread.
         max_mb: budget, megabytes (10^6 bytes) of learnable numbers.
@@ -47,6 +55,9 @@ class Options:
 
     network: tuple[str, ...] = DEFAULT_NETWORKS
     transfer: str | None = None
+    freeze: str | None = None
+    reset_from: str | None = None
+    rear: str | None = None
     weights: str | None = None
     offline: bool = False
     resolution: int | None = None
@@ -94,12 +105,23 @@ class Options:
         self._check_effect()
 
     def _check_effect(self) -> None:
-        if self.transfer == "head":
+        if self.transfer in LADDER:
             for name in self.network:
                 if published_weights.published(name) is None:
                     raise UsageError(
-                        f"transfer 'head' needs published weights, and {name} has none; use transfer 'none' for it"
+                        f"transfer {self.transfer!r} needs published weights, and {name} has none; use transfer "
+                        "'none' for it"
                     )
+        for option, transfers in EFFECTIVE_WITH.items():
+            if getattr(self, option) is not None and self.transfer not in transfers:
+                raise UsageError(
+                    f"{option.replace('_', '-')} has no effect with transfer {self.transfer or 'head'!r}; leave it "
+                    f"out, or take transfer {' or '.join(map(repr, transfers))}"
+                )
+        if self.rear is not None and self.reset_from is not None:
+            raise UsageError(
+                "rear stands in place of the layers that reset-from would draw anew; leave one of them out"
+            )
         if self.weights is not None:
             if self.transfer == "none":
                 raise UsageError(
@@ -113,16 +135,17 @@ class Options:
             self.published(self.network[0])  # says so where there are none
         if self.offline and all(self.transfer_of(name) == "none" for name in self.network):
             raise UsageError("offline has no effect: no candidate needs published weights; leave it out")
-        if not any(self.transfer_of(name) == "none" for name in self.network):
+        if all(self.transfer_of(name) == "head" for name in self.network):
             for option in ("recipe", "augment", "epochs", "time_limit", "device"):
                 if getattr(self, option) not in (None, "auto"):
                     raise UsageError(
-                        f"{option.replace('_', '-')} has no effect: no candidate is trained from scratch; "
-                        "leave it out, or add transfer 'none'"
+                        f"{option.replace('_', '-')} has no effect: no candidate is trained by epochs; "
+                        "leave it out, or add transfer 'partial', 'full', 'auto' or 'none'"
                     )
         for name in self.network:
-            if self.transfer_of(name) == "none":
-                self.recipe_of(name)
+            for transfer in self.rungs(name):
+                if transfer != "head":
+                    self.recipe_of(name, transfer)
 
     def published(self, network: str) -> published_weights.Published | None:
         """The published weights that a candidate with transfer "head" stands on."""
@@ -140,10 +163,17 @@ class Options:
 
     def transfer_of(self, network: str) -> str:
         """How a candidate is trained."""
-        return self.transfer or ("none" if published_weights.published(network) is None else "head")
+        if published_weights.published(network) is None:
+            return "none"
+        return self.transfer or "head"
 
-    def recipe_of(self, network: str) -> Recipe:
-        """How a candidate is trained from scratch.
+    def rungs(self, network: str) -> tuple[str, ...]:
+        """The ways in which a network is trained, each after the other."""
+        transfer = self.transfer_of(network)
+        return LADDER if transfer == "auto" else (transfer,)
+
+    def recipe_of(self, network: str, transfer: str = "none") -> Recipe:
+        """How a candidate is trained by epochs.
 
         Raises:
             UsageError: there is no such recipe, or a part of it that has no effect with this network.
@@ -154,8 +184,14 @@ class Options:
                 raise UsageError(
                     f"aux_weight has no effect: {network} has no auxiliary heads; leave it out of the recipe"
                 )
-        else:
+        elif transfer == "none":
             recipe = recipe_for(network, self.recipe or "modern", self.resolution)
+        else:
+            if self.recipe == "paper":
+                raise UsageError(f"recipe 'paper' trains from scratch, and transfer is {transfer!r}; leave it out")
+            if self.recipe not in (None, "modern"):
+                raise one_of("recipe", str(self.recipe), ("modern", "a file.toml"))
+            recipe = tuned(network, self.resolution)
         if self.augment is False:
             recipe = replace(recipe, augmentation=UNCHANGED)
         elif self.augment and recipe.augmentation == UNCHANGED:

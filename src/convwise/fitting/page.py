@@ -117,7 +117,10 @@ def _split(outcome: Outcome, name: str, role: str) -> report.Split:
 
 
 def _transfer_words(transfer: str) -> str:
-    return {"head": "softmax layer on frozen features", "none": "trained from scratch"}[transfer]
+    return {
+        "head": "softmax layer on frozen features", "partial": "trained behind a frozen part",
+        "full": "trained on as a whole", "none": "trained from scratch",
+    }[transfer]  # fmt: skip
 
 
 def _mistakes(outcome: Outcome, classifier: Classifier) -> tuple[report.Mistake, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from ..runtime.session import FrozenNetwork
 from ..weights import Used
 from .draft import Draft
 from .options import Options
+
+if TYPE_CHECKING:
+    from ..transfer.tuning import Piece
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -54,8 +57,8 @@ class Task:
     balance: bool
 
 
-def make_task(listing: Listing, roles: Roles, options: Options, *, scratch: bool) -> Task:
-    """Share out who fits, who chooses and who compares; `scratch` is whether a candidate trains from random weights.
+def make_task(listing: Listing, roles: Roles, options: Options, *, trained: bool) -> Task:
+    """Share out who fits, who chooses and who compares; `trained` is whether a candidate is trained by epochs.
 
     Raises:
         DataError: such a training has no image to choose its epoch by.
@@ -67,14 +70,14 @@ def make_task(listing: Listing, roles: Roles, options: Options, *, scratch: bool
     tenth, fold_of = np.zeros(len(samples), bool), np.full(len(samples), -1)
     if not val.any():
         fold_of[train] = folds(learnt, 5, options.split_seed)
-        if scratch:
+        if trained:
             tenth[train] = held_out(learnt, options.split_seed)
             if not tenth.any():
                 raise DataError(
-                    "training from scratch holds a tenth of `train` out to choose the epoch, and no class has two "
+                    "training by epochs holds a tenth of `train` out to choose the epoch, and no class has two "
                     "different images to spare; add images"
                 )
-    compare = val if val.any() else tenth if scratch else train
+    compare = val if val.any() else tenth if trained else train
     return Task(
         listing=listing, samples=samples,
         labels=np.array(roles.labels(samples), np.int64), num_classes=len(roles.classes), train=train, held_out=tenth,
@@ -121,6 +124,8 @@ class Fitted:
         preprocessing: with the final mean and std.
         probs: rows of this candidate's first job -> probabilities.
         fitted_on: which samples the weights have seen.
+        rear: `module:builder` of the user's own layers, and the cut behind which they stand; None for none.
+        pieces: what happened to each part of a published network; empty where there is nothing to tell.
         artefacts: makes the state dict (safetensors) and the graph (ONNX), serialised.
         seconds: it took.
         notes: what else a user should know of it.
@@ -138,6 +143,8 @@ class Fitted:
     artefacts: Callable[[], tuple[bytes, bytes]]
     seconds: float
     notes: tuple[str, ...] = ()
+    rear: tuple[str, str] | None = None
+    pieces: "tuple[Piece, ...]" = ()
 
 
 class Candidate(Protocol):

@@ -15,7 +15,7 @@ from ..data.preprocessing import Preprocessing
 from ..data.reduction import Reduction
 from ..errors import DataError
 from ..runtime.cache import key_of
-from ..training.batches import Augmented, Batches, Images, InMemory
+from ..training.batches import Augmented, Batches, Images, InMemory, Inputs
 from ..training.recipe import UNCHANGED, Recipe
 from .task import Floats, Mask, Task
 
@@ -32,7 +32,8 @@ class TrainingData:
 
     Attributes:
         learn, choose: which samples these are.
-        preprocessing: with mean and std of the images to learn from.
+        preprocessing: of the evaluation, with its final mean and std.
+        inputs: what the trained part takes, and how it is normalised.
         fit: what the weights learn from.
         judged: what chooses the epoch, as an evaluation sees it.
         fingerprint: hash of what decides the pixels, labels and weights.
@@ -42,6 +43,7 @@ class TrainingData:
     learn: Mask
     choose: Mask
     preprocessing: Preprocessing
+    inputs: Inputs
     fit: Batches
     judged: Images
     fingerprint: str
@@ -49,7 +51,8 @@ class TrainingData:
 
 
 def training_data(
-    rows: Sequence[Any], task: Task, recipe: Recipe, preprocessing: Preprocessing, *, threads: int
+    rows: Sequence[Any], task: Task, recipe: Recipe, preprocessing: Preprocessing, *, threads: int,
+    levels_known: bool = False,
 ) -> TrainingData:  # fmt: skip
     """Share the images out: `val`, or the tenth of `train` held out by hash, chooses.
 
@@ -58,33 +61,45 @@ def training_data(
             found room.
         task: whose samples these are.
         recipe: how training goes.
-        preprocessing: of the evaluation; its mean and std are replaced.
+        preprocessing: of the evaluation.
         threads: that augment.
+        levels_known: whether its mean and std are what the weights expect; otherwise those of the images replace them.
 
     Raises:
         DataError: too few images to learn from.
     """
-    learn = task.train & ~task.held_out
-    if learn.sum() < 2:
-        raise DataError("training from scratch needs two images or more to learn from; add images to `train`")
-    choose = task.val if task.val.any() else task.held_out
-    pixels, weights = rows[0], _weights(task, learn, recipe)
-    mean, std = pixel_statistics(pixels, learn)
-    preprocessing = replace(preprocessing, mean=mean, std=std)
-    judged = Images(*_tensors((pixels, task.labels, weights), choose))
-    same = _fingerprint(task, (learn, choose), weights, preprocessing)
-    labels, weights_of = _tensors((task.labels, weights), learn)
+    learn, choose = shares(task)
+    pixels, weights = rows[0], weights_of(task, learn, recipe)
+    if not levels_known:
+        mean, std = pixel_statistics(pixels, learn)
+        preprocessing = replace(preprocessing, mean=mean, std=std)
+    judged = Images(*tensors((pixels, task.labels, weights), choose))
+    same = fingerprint(task, (learn, choose), weights, {"preprocessing": preprocessing.to_json()})
+    labels, of_loss = tensors((task.labels, weights), learn)
     if recipe.augmentation == UNCHANGED:
-        plain = InMemory(Images(torch.from_numpy(pixels[learn]), labels, weights_of), recipe.batch, recipe.seed)
-        return TrainingData(learn, choose, preprocessing, plain, judged, same)
+        plain = InMemory(Images(torch.from_numpy(pixels[learn]), labels, of_loss), recipe.batch, recipe.seed)
+        return TrainingData(learn, choose, preprocessing, preprocessing, plain, judged, same)
     fit = Augmented(
-        _whole(rows, task, learn, preprocessing), labels, weights_of, recipe=recipe, preprocessing=preprocessing,
+        whole_images(rows, task, learn, preprocessing), labels, of_loss, recipe=recipe, preprocessing=preprocessing,
         num_classes=task.num_classes, threads=threads,
     )  # fmt: skip
-    return TrainingData(learn, choose, preprocessing, fit, judged, same, () if len(rows) > 1 else (FROM_FILES,))
+    notes = () if len(rows) > 1 else (FROM_FILES,)
+    return TrainingData(learn, choose, preprocessing, preprocessing, fit, judged, same, notes)
 
 
-def _whole(rows: Sequence[Any], task: Task, learn: Mask, preprocessing: Preprocessing) -> Wholes:
+def shares(task: Task) -> tuple[Mask, Mask]:
+    """Which samples are learnt from, and which choose the epoch.
+
+    Raises:
+        DataError: too few to learn from.
+    """
+    learn = task.train & ~task.held_out
+    if learn.sum() < 2:
+        raise DataError("training by epochs needs two images or more to learn from; add images to `train`")
+    return learn, task.val if task.val.any() else task.held_out
+
+
+def whole_images(rows: Sequence[Any], task: Task, learn: Mask, preprocessing: Preprocessing) -> Wholes:
     """Whole images of those to learn from: the prepared ones, or from their files, which are the same pixels."""
     numbers = np.flatnonzero(learn).tolist()
     if len(rows) > 1:
@@ -108,7 +123,7 @@ def pixel_statistics(pixels: NDArray[np.uint8], learn: Mask) -> tuple[tuple[floa
     return tuple(means), tuple(max(1.0, float(np.sqrt(variance))) for variance in variances)
 
 
-def _weights(task: Task, learn: Mask, recipe: Recipe) -> Floats:
+def weights_of(task: Task, learn: Mask, recipe: Recipe) -> Floats:
     """Of every sample in the loss: 1, or with `balance` such that all classes weigh alike and the mean is 1."""
     weights = np.ones(len(task.labels), np.float32)
     if recipe.balance:
@@ -117,14 +132,15 @@ def _weights(task: Task, learn: Mask, recipe: Recipe) -> Floats:
     return weights
 
 
-def _fingerprint(task: Task, masks: tuple[Mask, Mask], weights: Floats, preprocessing: Preprocessing) -> str:
-    """Hash of the files of each mask with their labels and weights, and of the rules that make pixels of them."""
-    shares = [
+def fingerprint(task: Task, masks: tuple[Mask, Mask], weights: Floats, made: dict[str, Any]) -> str:
+    """Hash of the files of each mask with their labels and weights, and of the rules that make inputs of them."""
+    by_mask = [
         [[task.samples[i].sha256, int(task.labels[i]), float(weights[i])] for i in np.flatnonzero(mask).tolist()]
         for mask in masks
     ]
-    return key_of({"images": shares, "preprocessing": preprocessing.to_json(), "decoding": decoding.rule()})
+    return key_of({"images": by_mask, "decoding": decoding.rule(), **made})
 
 
-def _tensors(parts: Sequence[NDArray[Any]], mask: Mask) -> Iterator[torch.Tensor]:
+def tensors(parts: Sequence[NDArray[Any]], mask: Mask) -> Iterator[torch.Tensor]:
+    """The samples of a mask, of each array."""
     return (torch.from_numpy(np.ascontiguousarray(part[mask])) for part in parts)

@@ -38,7 +38,7 @@ def make_outcome(
     gathered, rows = _gather(listing, candidates, threads, track)
     collected = time.monotonic()
     roles = assign(gathered.samples, options.split_seed)
-    task = make_task(listing, roles, options, scratch=any(c.transfer == "none" for c in candidates))
+    task = make_task(listing, roles, options, trained=any(c.transfer != "head" for c in candidates))
     candidates, rows, fitted, diverged = _fit(candidates, rows, task, draft, threads=threads, track=track)
     steps = {"prepare": prepared - start, "gather": collected - prepared, "fit": time.monotonic() - collected}
     draft.note("files_read", gathered.files_read)

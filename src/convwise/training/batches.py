@@ -1,6 +1,6 @@
 """What the loop is fed: batches of an epoch, which follow from the seed and the epoch alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -11,8 +11,35 @@ from ..data.preprocessing import Preprocessing
 from .recipe import Recipe
 
 
+class Inputs(Protocol):
+    """What goes into the network that is trained: a `Preprocessing` says it of pixels."""
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Taken off, a channel or for all."""
+        ...
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Divided by after that."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, channels)."""
+        ...
+
+
+class Activations(NamedTuple):
+    """What a frozen part made of pixels, as input of the part behind it: taken as it is."""
+
+    shape: tuple[int, int, int]
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+
 class Images(NamedTuple):
-    """Prepared pixels, uint8 (n, H, W, C), their labels (n,) and, for a loss, their weights (n,) of mean 1."""
+    """Prepared pixels, uint8 (n, H, W, C), or activations, float16; labels (n,); for a loss, weights (n,) of mean 1."""
 
     pixels: Tensor
     labels: Tensor
@@ -20,7 +47,7 @@ class Images(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Pixels in levels of 0..255, uint8 or float (B, H, W, C), labels (B,) or shares (B, K), and weights (B,)."""
+    """Pixels in levels of 0..255, uint8 or float (B, H, W, C), or activations; labels (B,) or shares (B, K); weights."""
 
     pixels: Tensor
     labels: Tensor
@@ -56,6 +83,18 @@ class InMemory:
         order = torch.randperm(len(images.labels), generator=generator)
         for rows in order.split(self.sizes)[first:]:
             yield Batch(images.pixels[rows], images.labels[rows], images.weights[rows])
+
+
+class CachedViews:
+    """What a frozen part made of k views of each image, float16 (n, h, w, C) each; epoch e takes view e modulo k."""
+
+    def __init__(self, views: Sequence[Tensor], labels: Tensor, weights: Tensor, batch: int, seed: int) -> None:
+        self._epochs = [InMemory(Images(view, labels, weights), batch, seed) for view in views]
+        self.sizes = self._epochs[0].sizes
+
+    def epoch(self, epoch: int, first: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch from number `first` on."""
+        return self._epochs[epoch % len(self._epochs)].epoch(epoch, first)
 
 
 class Augmented:

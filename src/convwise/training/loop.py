@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..data.preprocessing import Preprocessing
 from ..errors import DivergedError, UsageError
 from ..progress import Track
-from .batches import Batch, Batches, Images, epoch_seed
+from .batches import Batch, Batches, Images, Inputs, epoch_seed
 from .checkpoint import Checkpoints
 from .device import on_device, reproducible
 from .optimizers import average
@@ -52,7 +51,7 @@ class Trained(NamedTuple):
 
 
 def train(
-    build: Callable[[], nn.Module], recipe: Recipe, setting: Setting, preprocessing: Preprocessing,
+    build: Callable[[], nn.Module], recipe: Recipe, setting: Setting, inputs: Inputs,
     *, fit: Batches, choose: Images, track: Track, checkpoints: Checkpoints | None = None,
 ) -> Trained:  # fmt: skip
     """Train a network; of all epochs the one with the lowest NLL on `choose` counts.
@@ -61,7 +60,7 @@ def train(
         build: makes the network, drawing its weights from torch's generator.
         recipe: how.
         setting: how this machine computes; another one gives slightly other weights.
-        preprocessing: gives mean and std, by which the pixels are normalised.
+        inputs: gives mean and std, by which the pixels are normalised.
         fit: what the weights learn from.
         choose: what chooses the epoch.
         track: shows progress over the steps.
@@ -72,7 +71,7 @@ def train(
         UsageError: batches that batch norm cannot train on.
         MachineError: a checkpoint cannot be written; the one before it is kept.
     """
-    normalise = normaliser(preprocessing, setting)
+    normalise = normaliser(inputs, setting)
     with torch_as_it_was(setting):
         torch.manual_seed(recipe.seed)
         state = State.begin(build(), recipe, setting)
@@ -117,7 +116,7 @@ def train_epoch(
     network, optimizer = state.network.train(), state.optimizer
     for batch in state.timed(on_device(batches, state.setting.device)):
         for group in optimizer.param_groups:
-            group["lr"] = recipe.lr * rate(recipe, state.step, steps)
+            group["lr"] = recipe.lr * rate(recipe, state.step, steps) * group["scale"]
         optimizer.zero_grad()
         loss = sum(backward(state, recipe, piece, len(batch.labels), normalise) for piece in pieces(batch, recipe))
         if not math.isfinite(loss):
@@ -205,9 +204,9 @@ def predict(network: nn.Module, images: Images, normalise: Normalise, size: int)
     return torch.cat([network(normalise(pixels)).softmax(dim=1).cpu() for pixels in images.pixels.split(size)])
 
 
-def normaliser(preprocessing: Preprocessing, setting: Setting) -> Normalise:
-    """What turns pixels into the input of a network."""
-    mean, std = (torch.tensor(levels, device=setting.device) for levels in (preprocessing.mean, preprocessing.std))
+def normaliser(inputs: Inputs, setting: Setting) -> Normalise:
+    """What turns pixels, or what a frozen part made of them, into the input of a network."""
+    mean, std = (torch.tensor(levels, device=setting.device) for levels in (inputs.mean, inputs.std))
     order = torch.channels_last if setting.channels_last else torch.contiguous_format
 
     def normalise(pixels: Tensor) -> Tensor:

@@ -40,7 +40,8 @@ Count = Callable[[Recipe, int], Memory]  # of a recipe, at a resolution
 
 
 def training_memory(
-    network: nn.Module, recipe: Recipe, input_shape: tuple[int, int, int], images: int
+    network: nn.Module, recipe: Recipe, input_shape: tuple[int, int, int], images: int,
+    *, held: int | None = None,
 ) -> Memory:  # fmt: skip
     """Count the memory of a training.
 
@@ -51,6 +52,8 @@ def training_memory(
         recipe: how.
         input_shape: (C, H, W).
         images: that are gathered.
+        held: inputs that lie in memory at once, of a byte a number; None: each image twice, as gathered and as torch
+            has it.
 
     Raises:
         UsageError: batches that batch norm cannot train on.
@@ -61,7 +64,7 @@ def training_memory(
     optimizer = OPTIMIZER_COPIES[recipe.optimizer] * learnt
     copies = learnt + optimizer + weights * (1 if recipe.ema is None else 2)
     channels, height, width = input_shape
-    pixels = 2 * images * channels * height * width
+    pixels = (2 * images if held is None else held) * channels * height * width
     return Memory(pixels, weights, copies, bytes_per_image(network, input_shape) * min(images, recipe.piece))
 
 

@@ -42,21 +42,34 @@ class RMSprop(torch.optim.Optimizer):
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Build the optimiser; biases and norms, which are vectors, stand apart where they do not decay."""
-    learnt = [p for p in network.parameters() if p.requires_grad]
-    decayed = [p for p in learnt if p.ndim > 1 or recipe.decay_all]
-    rest = [p for p in learnt if not (p.ndim > 1 or recipe.decay_all)]
-    groups = [
-        {"params": params, "weight_decay": decay}
-        for params, decay in ((decayed, recipe.weight_decay), (rest, 0.0))
-        if params
+    """Build the optimiser, one group for each decay and rate; a group's `scale` times the recipe's rate is its rate.
+
+    Biases and norms, which are vectors, stand apart where they do not decay.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, p in network.named_parameters():
+        if p.requires_grad:
+            decay = recipe.weight_decay if p.ndim > 1 or recipe.decay_all else 0.0
+            groups.setdefault((recipe.layer_decay ** stages_behind(network, name), decay), []).append(p)
+    given = [
+        {"params": groups[scale, decay], "weight_decay": decay, "scale": scale}
+        for scale, decay in sorted(groups, reverse=True)
     ]
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, recipe.lr, recipe.betas, fused=True)
+        return torch.optim.AdamW(given, recipe.lr, recipe.betas, fused=True)
     if recipe.optimizer == "rmsprop":
-        return RMSprop(groups, recipe.lr, momentum=recipe.momentum, epsilon=recipe.epsilon)
+        return RMSprop(given, recipe.lr, momentum=recipe.momentum, epsilon=recipe.epsilon)
     nesterov = recipe.nesterov and recipe.momentum > 0
-    return torch.optim.SGD(groups, recipe.lr, recipe.momentum, nesterov=nesterov, fused=True)
+    return torch.optim.SGD(given, recipe.lr, recipe.momentum, nesterov=nesterov, fused=True)
+
+
+def stages_behind(network: nn.Module, parameter: str) -> int:
+    """How many stages lie behind that of a parameter, the head counted as one; 0 of what stands in no stage."""
+    part, _, rest = parameter.partition(".")
+    names = [name for name, _ in network.get_submodule("stages").named_children()] if part in ("stem", "stages") else []
+    if part == "stages":
+        return len(names) - names.index(rest.partition(".")[0])
+    return len(names) + 1 if part == "stem" else 0
 
 
 @torch.no_grad()

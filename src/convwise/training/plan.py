@@ -6,9 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from ..data.preprocessing import Preprocessing
 from ..machine import in_bytes
-from .batches import Batches
+from .batches import Batches, Inputs
 from .recipe import Recipe
 from .state import Setting
 from .trial import Trial, try_out
@@ -43,7 +42,7 @@ class Plan:
 
 
 def make_plan(
-    build: Callable[[], nn.Module], recipe: Recipe, preprocessing: Preprocessing, fit: Batches, *, memory_bytes: int,
+    build: Callable[[], nn.Module], recipe: Recipe, inputs: Inputs, fit: Batches, *, memory_bytes: int,
     usual: Setting, known: dict[str, Any] | None,
 ) -> Plan:  # fmt: skip
     """Try a few steps; what is `known` of an interrupted training is not found out again.
@@ -53,4 +52,4 @@ def make_plan(
     """
     if known is not None:
         return Plan(recipe, known["memory_bytes"], Trial(**{name: known[name] for name in Trial._fields}))
-    return Plan(recipe, memory_bytes, try_out(build, recipe, preprocessing, fit, usual))
+    return Plan(recipe, memory_bytes, try_out(build, recipe, inputs, fit, usual))

@@ -31,6 +31,7 @@ class Recipe:
         momentum, nesterov: of "sgd", the momentum of "rmsprop" too.
         betas: of "adamw".
         epsilon: of "rmsprop", under its root; the default is that of EfficientNet's code.
+        layer_decay: the rate of each stage is this share of that of the stage behind it; the head has `lr`.
         weight_decay: of weights; as a penalty in "sgd" and "rmsprop", decoupled in "adamw".
         decay_all: let it act on biases and norms too.
         schedule: behind the warm-up "linear" and "cosine" fall to 0, "steps" falls as `drops` says, "constant" stays.
@@ -43,6 +44,8 @@ class Recipe:
         patience: epochs without a lower NLL on what chooses, after which training stops; None: never.
         balance: weigh all classes alike.
         augmentation: how strongly the training images are changed, anew in every epoch; not at all by default.
+        views: of each image, differently changed, which are cached where a frozen part has seen them; epoch e learns
+            from number e modulo this.
         precision: "float32"; "bfloat16" for the products, with float32 weights; "auto": as a short trial finds faster.
         channels_last: order of the activations in memory; None: as the trial finds faster.
         seed: of the initial weights, the order of the images and dropout.
@@ -60,6 +63,7 @@ class Recipe:
     nesterov: bool = True
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-3
+    layer_decay: float = 1.0
     weight_decay: float = 5e-4
     decay_all: bool = True
     schedule: str = "linear"
@@ -72,6 +76,7 @@ class Recipe:
     patience: int | None = None
     balance: bool = False
     augmentation: Augmentation = UNCHANGED
+    views: int = 4
     precision: str = "auto"
     channels_last: bool | None = None
     seed: int = 0
@@ -180,7 +185,9 @@ PAIR = Rule(tuple, "two numbers of at least 0 and below 1", lambda v: len(v) == 
 DROPS = Rule(tuple, "pairs of an epoch and a share of lr, epochs rising", lambda v: _rate_drops(v))
 RULES = {
     "epochs": COUNT, "batch": COUNT, "accumulate": COUNT, "lr": POSITIVE, "momentum": SHARE, "nesterov": SWITCH,
-    "betas": PAIR, "epsilon": POSITIVE, "weight_decay": NO_LESS_THAN_0, "decay_all": SWITCH, "warm_up": SHARE,
+    "betas": PAIR, "epsilon": POSITIVE, "views": COUNT,
+    "layer_decay": Rule(float, "a number above 0 and at most 1", lambda v: 0 < v <= 1),
+    "weight_decay": NO_LESS_THAN_0, "decay_all": SWITCH, "warm_up": SHARE,
     "drops": DROPS, "label_smoothing": SHARE, "clip": POSITIVE._replace(optional=True),
     "ema": SHARE._replace(optional=True), "aux_weight": NO_LESS_THAN_0, "patience": COUNT._replace(optional=True),
     "balance": SWITCH, "channels_last": SWITCH._replace(optional=True), "time_limit": POSITIVE._replace(optional=True),

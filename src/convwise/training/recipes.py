@@ -177,6 +177,14 @@ WITHOUT_NORM = (
 )  # fmt: skip
 
 
+# From published weights on. The rate falls from stage to stage towards the image, whose filters serve any photo.
+TUNED = Named(
+    Recipe(
+        epochs=12, batch=32, lr=0.01, schedule="cosine", warm_up=0.1, weight_decay=5e-4, decay_all=False,
+        layer_decay=0.8, views=4,
+    ),
+    OURS, "",
+)  # fmt: skip
 SMALL_SIDE = 64  # pixels; up to here a photo is moved, above it a part of it is enlarged
 
 
@@ -210,6 +218,11 @@ def usual_augmentation(network: str, resolution: int | None = None) -> Augmentat
     if entry.channels == 1:
         return CHARACTERS
     return replace(CIFAR, border="reflect") if (resolution or entry.resolution) <= SMALL_SIDE else INCEPTION
+
+
+def tuned(network: str, resolution: int | None = None) -> Recipe:
+    """The recipe of training on from published weights; resolution as in `named`."""
+    return replace(TUNED.recipe, augmentation=usual_augmentation(network, resolution))
 
 
 def recipe_for(network: str, name: str, resolution: int | None = None) -> Recipe:

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from ..cost import analyze, sketch
-from ..data.preprocessing import Preprocessing
-from .batches import Batch, Batches
+from .batches import Batch, Batches, Inputs
 from .loop import check_batch, normaliser, torch_as_it_was, train_epoch
 from .recipe import Recipe
 from .state import Setting, State
@@ -49,7 +48,7 @@ class Trial(NamedTuple):
 
 
 def try_out(
-    build: Callable[[], nn.Module], recipe: Recipe, preprocessing: Preprocessing, fit: Batches, usual: Setting
+    build: Callable[[], nn.Module], recipe: Recipe, inputs: Inputs, fit: Batches, usual: Setting
 ) -> Trial:  # fmt: skip
     """Take a few steps in every setting that the recipe leaves open; the shortest of each counts.
 
@@ -69,14 +68,14 @@ def try_out(
     with sketch():
         network = build()
         check_batch(network, recipe)
-        height, width, channels = preprocessing.shape
+        height, width, channels = inputs.shape
         macs = analyze(network, (channels, height, width)).macs * len(batch.labels)
     if macs < WORTHWHILE:
         settings = [settings[0]._replace(threads=1 if macs < SHORT else usual.threads)]
     took: dict[Setting, Took] = {}
     with torch_as_it_was(settings[0]):
         for setting in [*settings, *(settings[:1] if len(settings) > 1 else [])]:
-            steps = _steps(build, recipe, setting, batch, preprocessing)
+            steps = _steps(build, recipe, setting, batch, inputs)
             took[setting] = _shortest([*steps, took[setting]] if setting in took else steps)
             gc.collect()  # a recorded network holds itself, and its memory on the GPU
     left = [setting for setting in settings if took[setting].finite] or settings[:1]
@@ -90,11 +89,11 @@ def try_out(
 
 
 def _steps(
-    build: Callable[[], nn.Module], recipe: Recipe, setting: Setting, batch: Batch, preprocessing: Preprocessing
+    build: Callable[[], nn.Module], recipe: Recipe, setting: Setting, batch: Batch, inputs: Inputs
 ) -> list[Took]:  # fmt: skip
     """Take a few steps; what they need of memory is free again after that."""
     state = State.begin(build(), recipe, setting)
-    return [_step(state, recipe, batch, preprocessing) for _ in range(ROUNDS)]
+    return [_step(state, recipe, batch, inputs) for _ in range(ROUNDS)]
 
 
 def _shortest(steps: list[Took]) -> Took:
@@ -104,9 +103,9 @@ def _shortest(steps: list[Took]) -> Took:
     )  # fmt: skip
 
 
-def _step(state: State, recipe: Recipe, batch: Batch, preprocessing: Preprocessing) -> Took:
+def _step(state: State, recipe: Recipe, batch: Batch, inputs: Inputs) -> Took:
     wall, cpu = time.perf_counter(), time.process_time()
-    for _ in train_epoch(state, recipe, [batch], 1, normaliser(preprocessing, state.setting)):
+    for _ in train_epoch(state, recipe, [batch], 1, normaliser(inputs, state.setting)):
         pass
     finite = not state.stopped
     state.step, state.stopped = 0, ""

@@ -104,14 +104,14 @@ def batches(
         return part
 
     parts = _parts(epoch, first, preprocessing, max(1, threads))
-    with _without_its_own_threads():
+    with without_its_own_threads():
         for part in map_in_order(fill, parts, threads) if threads else map(fill, parts):
             if part.stop == len(part.batch.samples):
                 yield part.batch
 
 
 @contextmanager
-def _without_its_own_threads() -> Iterator[None]:
+def without_its_own_threads() -> Iterator[None]:
     """Let OpenCV work in the thread that calls it: images are worked on side by side already."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)

@@ -1,15 +1,15 @@
-"""A network trained from random weights."""
+"""A network that is trained, in part or as a whole."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import safetensors.numpy
 from numpy.typing import NDArray
 
 from .. import networks
-from ..cost import Totals, sketch
-from ..data.preprocessing import Preprocessing
+from ..cost import Totals, analyze, sketch
 from ..data.reduction import Reduction
 from ..data.samples import Listing
 from ..errors import DivergedError, UsageError
@@ -19,10 +19,11 @@ from ..runtime.jobs import Job, pixels_job
 from ..runtime.prepared import prepared_job
 from ..runtime.session import FrozenNetwork
 from ..training.recipe import UNCHANGED, Recipe
-from ..weights import serialise
+from ..weights import Used, serialise
 from .draft import Draft
 from .options import Options
-from .task import Fitted, Floats, Judged, Step, Task, sketched_cost
+from .start import Start
+from .task import Fitted, Floats, Judged, Step, Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,23 +37,24 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class ScratchCandidate:
-    """A network trained from random weights."""
+class TrainedCandidate:
+    """A network that is trained, in part or as a whole, from published weights or from random ones."""
 
-    transfer = "none"
-    weights = None
-
-    def __init__(self, network: str, options: Options) -> None:
-        entry = networks.describe(network)
-        self.network, self.options = network, options
-        size, channels = options.resolution or entry.resolution, entry.channels
-        self.preprocessing = Preprocessing(
-            channels=channels, resolution=size, crop=1.0, mean=(127.5,) * channels, std=(127.5,) * channels
-        )
-        self.arguments = networks.fitted_to(network, size)
-        self.recipe = options.recipe_of(network)
-        networks.input_shape(network, self.arguments, size)
+    def __init__(self, start: Start, options: Options) -> None:
+        self.start, self.options = start, options
+        self.network, self.transfer, self.preprocessing = start.name, start.transfer, start.preprocessing
+        self.recipe = start.recipe
         self.cost(2)  # a resolution that it cannot have is said before a file is read
+
+    @property
+    def weights(self) -> Used | None:
+        """The published weights that it starts from."""
+        return self.start.weights
+
+    @property
+    def name(self) -> str:
+        """Of its training in the run, unlike that of any other candidate."""
+        return self.network if self.transfer == "none" else f"{self.network}-{self.transfer}"
 
     def jobs(self, listing: Listing) -> list[Job]:
         """Pixels; and whole images, where training shows other parts of them."""
@@ -63,7 +65,16 @@ class ScratchCandidate:
 
     def cost(self, num_classes: int) -> Totals:
         """Counted on the network itself."""
-        return sketched_cost(self.network, num_classes, self.arguments, self.preprocessing).totals
+        height, width, channels = self.preprocessing.shape
+        return analyze(self._kept(num_classes), (channels, height, width)).totals
+
+    def _kept(self, num_classes: int) -> "nn.Module":
+        """The network without numbers, as it is kept: without auxiliary heads."""
+        network = self.start.sketched(num_classes)
+        if getattr(network, "aux", None):
+            with sketch():
+                return networks.create(self.network, num_classes, self.start.arguments)
+        return network
 
     def check_memory(self, images: int, num_classes: int) -> None:
         """Refuse a training that this machine, or its GPU, has no memory for.
@@ -91,29 +102,30 @@ class ScratchCandidate:
         """What a training takes."""
         from ..training.memory import training_memory
 
-        arguments = networks.fitted_to(self.network, resolution)
-        with sketch():
-            network = self._build(num_classes, arguments)
-        return training_memory(network, recipe, networks.input_shape(self.network, arguments, resolution), images)
+        network = self.start.sketched(num_classes, resolution)
+        shape = self.start.input_shape(network, resolution)
+        part = self.start.trained(network).to("meta")
+        return training_memory(part, recipe, shape, images, held=self.start.held(images))
 
     def _smaller(self) -> Iterator[int]:
         """Halves of the resolution, down to the smallest that the network takes."""
         size = self.preprocessing.resolution
         while (size := size // 2) > 0:
             try:
-                networks.input_shape(self.network, networks.fitted_to(self.network, size), size)
+                self.memory(self.recipe, size, 2, 2)
             except UsageError:
                 return
             yield size
 
     def prepare(self, track: Track) -> None:
-        """Nothing is needed."""
+        """Load published weights."""
+        self.start.prepare(track)
 
     def frozen(self) -> FrozenNetwork:
         """The network as it is before training."""
         from ..runtime.graph import export_graph
 
-        network = networks.create(self.network, 2, self.arguments)
+        network = self.start.network(2)
         return FrozenNetwork(export_graph(network, self.preprocessing, ["logits"]).SerializeToString())
 
     def fit(self, rows: Sequence[Any], task: Task, draft: Draft, *, threads: int, track: Track) -> Fitted:
@@ -122,10 +134,8 @@ class ScratchCandidate:
         Raises:
             DivergedError: it came to no weights.
         """
-        from .training_data import training_data
-
         start = time.monotonic()
-        data = training_data(rows, task, self.recipe, self.preprocessing, threads=threads)
+        data = self.start.data(rows, task, threads=threads, track=track)
         try:
             trained = self._train(data, task.num_classes, draft, threads=threads, track=track)
         except DivergedError as error:
@@ -145,9 +155,9 @@ class ScratchCandidate:
         setting = usual._replace(precision=trial.precision, channels_last=trial.channels_last, threads=trial.threads)
         same = identity(self.recipe, setting, data.fingerprint)
         return train(
-            lambda: self._build(num_classes, self.arguments), self.recipe, setting, data.preprocessing, fit=data.fit,
+            lambda: self._build(num_classes), self.recipe, setting, data.inputs, fit=data.fit,
             choose=data.judged, track=_Told(track, f"of {self.network} ({plan.words})"),
-            checkpoints=Checkpoints(draft.checkpoints(self.network), self.recipe, same),
+            checkpoints=Checkpoints(draft.checkpoints(self.name), self.recipe, same),
         )  # fmt: skip
 
     def _fitted(self, trained: "Trained", data: "TrainingData", task: Task, start: float) -> Fitted:
@@ -155,7 +165,7 @@ class ScratchCandidate:
         from ..runtime.graph import classifier_graph
 
         judge = "the `val` split" if task.val.any() else "a tenth of `train`, held out by hash"
-        network = self._without_aux(trained.network, task.num_classes)
+        network = self.start.whole(trained.network, task.num_classes)
         graph = classifier_graph(network, data.preprocessing).SerializeToString(deterministic=True)
         session = FrozenNetwork(graph)
         notes = (*data.notes, *trained.notes, *_told(trained, self.recipe.epochs))
@@ -166,25 +176,29 @@ class ScratchCandidate:
             how_chosen=f"epoch {trained.best_epoch} of {len(trained.history)} by {judge}",
             cross_validation=None,
             history=tuple(Step(**row._asdict()) for row in trained.history),
-            arguments=self.arguments,
+            arguments=self.start.arguments,
+            rear=self.start.rear,
             preprocessing=data.preprocessing,
             probs=lambda measured: _run(session, measured),
             fitted_on=data.learn,
-            artefacts=lambda: (serialise(state, self.network, self.arguments), graph),
+            artefacts=lambda: (self._serialised(state), graph),
+            pieces=self.start.pieces(task.num_classes),
             seconds=time.monotonic() - start,
             notes=tuple(f"{self.network}: {note}" for note in notes),
         )
 
-    def _build(self, num_classes: int, arguments: dict[str, Any]) -> "nn.Module":
-        """The network as it is trained: with its auxiliary heads, where it has some and the recipe listens to them."""
-        with_aux = "aux" in networks.describe(self.network).arguments and self.recipe.aux_weight > 0
-        return networks.create(self.network, num_classes, arguments | ({"aux": True} if with_aux else {}))
+    def _build(self, num_classes: int) -> "nn.Module":
+        """The part that is trained, with the numbers that it starts from."""
+        network = self.start.network(num_classes)
+        self.start.begin(network)
+        return self.start.trained(network)
 
-    def _without_aux(self, trained: "nn.Module", num_classes: int) -> "nn.Module":
-        """The network as it is kept."""
-        network, state = networks.create(self.network, num_classes, self.arguments), trained.state_dict()
-        network.load_state_dict({name: state[name] for name in network.state_dict()})
-        return network.eval()
+    def _serialised(self, state: dict[str, NDArray[Any]]) -> bytes:
+        """The weights as safetensors; with a rear of the user's they are of no network that we have a name for."""
+        if self.start.rear is None:
+            return serialise(state, self.network, self.start.arguments)
+        blob: bytes = safetensors.numpy.save(state)
+        return blob
 
     def _plan(self, data: "TrainingData", num_classes: int, usual: "Setting", draft: Draft) -> "Plan":
         """What a training will take; measured once a run."""
@@ -193,11 +207,11 @@ class ScratchCandidate:
         plans: dict[str, Any] = draft.record.get("training", {})
         memory = self.memory(self.recipe, self.preprocessing.resolution, len(data.learn), num_classes)
         plan = make_plan(
-            lambda: self._build(num_classes, self.arguments), self.recipe, data.preprocessing, data.fit,
-            memory_bytes=memory.on(usual.device), usual=usual, known=plans.get(self.network),
+            lambda: self._build(num_classes), self.recipe, data.inputs, data.fit,
+            memory_bytes=memory.on(usual.device), usual=usual, known=plans.get(self.name),
         )  # fmt: skip
-        if self.network not in plans:
-            draft.note("training", plans | {self.network: plan.to_json()})
+        if self.name not in plans:
+            draft.note("training", plans | {self.name: plan.to_json()})
         return plan
 
 

@@ -20,8 +20,8 @@ def guarding(spec: str) -> Iterator[None]:
     Raises:
         UsageError: it raised anything but an error of ours, a lack of memory among them, or called sys.exit.
     """
-    from ..errors import ConvwiseError, UsageError
-    from . import OUT_OF_MEMORY
+    from .errors import ConvwiseError, UsageError
+    from .machine import OUT_OF_MEMORY
 
     try:
         with redirect_stdout(sys.stderr):
@@ -36,7 +36,7 @@ def guarding(spec: str) -> Iterator[None]:
     except Exception as error:
         if any(words in str(error).lower() for words in OUT_OF_MEMORY):
             raise
-        from ..cost.complaints import in_one_line
+        from .cost.complaints import in_one_line
 
         raise UsageError(f"{spec} raised {type(error).__name__}: {in_one_line(str(error))}") from error
 
@@ -49,7 +49,7 @@ def find_builder(spec: str, keywords: Mapping[str, object]) -> "Callable[[], nn.
     """
     import torch
 
-    from ..errors import UsageError
+    from .errors import UsageError
 
     module_name, _, function = spec.partition(":")
     if not module_name or not function:
@@ -80,10 +80,37 @@ def find_builder(spec: str, keywords: Mapping[str, object]) -> "Callable[[], nn.
 def _build(spec: str, builder: "Callable[..., Any]", keywords: Mapping[str, object]) -> "nn.Module":
     import torch
 
-    from ..errors import UsageError
+    from .errors import UsageError
 
-    torch.manual_seed(0)  # where the path depends on values, the same weights take the same path
     module = builder(**keywords)
     if not isinstance(module, torch.nn.Module):
         raise UsageError(f"builder {spec!r} must return an nn.Module, got {type(module).__name__}")
+    return module
+
+
+def build_rear(spec: str, shape: tuple[int, int, int], num_classes: int) -> "nn.Module":
+    """Build the layers that `module:builder` gives, and hold them to what stands in front of them.
+
+    Args:
+        spec: of a function (in_channels, num_classes) -> nn.Module.
+        shape: of what one image gives at the cut, (C, h, w).
+        num_classes: length of the logits.
+
+    Raises:
+        UsageError: there is no such builder, it raises, or its module does not give (B, num_classes) of such an input.
+    """
+    import torch
+
+    from .errors import UsageError
+
+    module = find_builder(spec, {"in_channels": shape[0], "num_classes": num_classes})()
+    before = module.training
+    with guarding(spec), torch.no_grad():
+        found = module.eval()(torch.zeros(2, *shape))
+    module.train(before)
+    got = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+    if got != (2, num_classes):
+        raise UsageError(
+            f"rear {spec!r} must give logits of shape (B, {num_classes}) for maps of shape {(2, *shape)}, got {got}"
+        )
     return module

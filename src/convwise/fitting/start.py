@@ -1,0 +1,300 @@
+"""Where a training starts: from random weights, or from published ones of which a part may stay frozen."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .. import networks
+from ..cost import analyze, sketch
+from ..data.preprocessing import Preprocessing
+from ..progress import Track
+from ..training.recipe import UNCHANGED, Recipe
+from ..weights import Used
+from .options import Options
+from .task import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ..transfer.prefix import Prefix
+    from ..transfer.tuning import Piece, Tuning
+    from .training_data import TrainingData
+
+
+class Start(Protocol):
+    """Where the weights of a training come from, which of them it moves, and what it is fed.
+
+    Attributes:
+        transfer: how, in the words of the option.
+        name: of the network in `convwise.networks`.
+        preprocessing: of the evaluation; its mean and std may still change.
+        arguments: of the network's builder.
+        recipe: of the training.
+        rear: `module:builder` of the user's own layers, and the cut behind which they stand; None for none.
+    """
+
+    transfer: str
+    name: str
+    preprocessing: Preprocessing
+    arguments: dict[str, Any]
+    recipe: Recipe
+
+    @property
+    def rear(self) -> tuple[str, str] | None:
+        """The user's own layers."""
+        ...
+
+    @property
+    def weights(self) -> Used | None:
+        """The published weights; known after `prepare`."""
+        ...
+
+    def prepare(self, track: Track) -> None:
+        """Load the weights."""
+        ...
+
+    def network(self, num_classes: int, resolution: int | None = None) -> "nn.Module":
+        """The network, drawing from torch's generator, as training needs it."""
+        ...
+
+    def sketched(self, num_classes: int, resolution: int | None = None) -> "nn.Module":
+        """The same, without numbers where that can be."""
+        ...
+
+    def begin(self, network: "nn.Module") -> None:
+        """Put the numbers into it that are not drawn."""
+        ...
+
+    def trained(self, network: "nn.Module") -> "nn.Module":
+        """The part of it that is trained."""
+        ...
+
+    def input_shape(self, network: "nn.Module", resolution: int) -> tuple[int, int, int]:
+        """Shape (C, H, W) of what that part takes of one image."""
+        ...
+
+    def held(self, images: int) -> int:
+        """How many such inputs, of a byte a number, lie in memory at once for n images."""
+        ...
+
+    def data(self, rows: Sequence[Any], task: Task, *, threads: int, track: Track) -> "TrainingData":
+        """What the training is given."""
+        ...
+
+    def whole(self, trained: "nn.Module", num_classes: int) -> "nn.Module":
+        """The network as it is kept, in evaluation mode, with what was trained."""
+        ...
+
+    def pieces(self, num_classes: int) -> "tuple[Piece, ...]":
+        """What happens to each part of the network."""
+        ...
+
+
+class FromScratch:
+    """All weights random."""
+
+    transfer = "none"
+    weights = None
+    rear = None
+
+    def __init__(self, network: str, options: Options) -> None:
+        entry = networks.describe(network)
+        size, channels = options.resolution or entry.resolution, entry.channels
+        self.name = network
+        self.preprocessing = Preprocessing(
+            channels=channels, resolution=size, crop=1.0, mean=(127.5,) * channels, std=(127.5,) * channels
+        )
+        self.arguments = networks.fitted_to(network, size)
+        self.recipe = options.recipe_of(network)
+        networks.input_shape(network, self.arguments, size)  # says so where it is too small
+
+    def prepare(self, track: Track) -> None:
+        """Nothing is needed."""
+
+    def network(self, num_classes: int, resolution: int | None = None) -> "nn.Module":
+        """With its auxiliary heads, where it has some and the recipe listens to them."""
+        with_aux = "aux" in networks.describe(self.name).arguments and self.recipe.aux_weight > 0
+        arguments = networks.fitted_to(self.name, resolution) if resolution else self.arguments
+        return networks.create(self.name, num_classes, arguments | ({"aux": True} if with_aux else {}))
+
+    def sketched(self, num_classes: int, resolution: int | None = None) -> "nn.Module":
+        """Without numbers."""
+        with sketch():
+            return self.network(num_classes, resolution)
+
+    def begin(self, network: "nn.Module") -> None:
+        """All are drawn."""
+
+    def trained(self, network: "nn.Module") -> "nn.Module":
+        """All of it."""
+        return network
+
+    def input_shape(self, network: "nn.Module", resolution: int) -> tuple[int, int, int]:  # noqa: ARG002
+        """That of an image."""
+        return networks.input_shape(self.name, networks.fitted_to(self.name, resolution), resolution)
+
+    def held(self, images: int) -> int:
+        """Each image twice, as gathered and as torch has it."""
+        return 2 * images
+
+    def data(self, rows: Sequence[Any], task: Task, *, threads: int, track: Track) -> "TrainingData":  # noqa: ARG002
+        """Pixels, normalised by their own mean and deviation."""
+        from .training_data import training_data
+
+        return training_data(rows, task, self.recipe, self.preprocessing, threads=threads)
+
+    def whole(self, trained: "nn.Module", num_classes: int) -> "nn.Module":
+        """Without auxiliary heads."""
+        network, state = networks.create(self.name, num_classes, self.arguments), trained.state_dict()
+        network.load_state_dict({name: state[name] for name in network.state_dict()})
+        return network.eval()
+
+    def pieces(self, num_classes: int) -> "tuple[Piece, ...]":  # noqa: ARG002
+        """Everything is new, which needs no table."""
+        return ()
+
+
+class FromPublished:
+    """Published weights: all are trained on, or those behind a cut, on what the frozen part makes of the images."""
+
+    def __init__(self, network: str, options: Options, transfer: str) -> None:
+        """Hold the options to the network.
+
+        Raises:
+            UsageError: a resolution that is too small, or a cut that cannot be had.
+        """
+        from ..transfer.tuning import check_order
+
+        published = options.published(network)
+        assert published is not None
+        self.transfer, self.name, self.published = transfer, network, published
+        size = options.resolution or published.preprocessing.resolution
+        networks.input_shape(network, published.arguments, size)
+        self.preprocessing = replace(published.preprocessing, resolution=size)
+        self.arguments = dict(published.arguments)
+        self.recipe = options.recipe_of(network, transfer)
+        self._options = options
+        self._state: dict[str, Tensor] = {}
+        self._used: Used | None = None
+        check_order(self._sketch(), self.tuning.freeze, options.reset_from)
+
+    @property
+    def weights(self) -> Used | None:
+        """The published weights."""
+        return self._used
+
+    @property
+    def rear(self) -> tuple[str, str] | None:
+        """The user's own layers."""
+        rear, cut = self._options.rear, self.tuning.freeze
+        return (rear, cut) if rear and cut else None
+
+    @cached_property
+    def tuning(self) -> "Tuning":
+        """What is frozen and drawn anew."""
+        from ..transfer.tuning import Tuning, usual_freeze
+
+        reset_from = self._options.reset_from
+        if self.transfer == "full":
+            return Tuning(reset_from=reset_from)
+        freeze = self._options.freeze or reset_from
+        if freeze is None:
+            network = self._sketch()
+            freeze = usual_freeze(network, analyze(network, self._image_shape(self.preprocessing.resolution)))
+        return Tuning(freeze, reset_from, own_rear=self._options.rear is not None)
+
+    def prepare(self, track: Track) -> None:
+        """Load the weights."""
+        from ..weights.build import load_with_hash
+
+        loaded = load_with_hash(self.published, offline=self._options.offline, track=track)
+        self._state, self._used = loaded.state, self.published.used(loaded.sha256)
+
+    def network(self, num_classes: int, resolution: int | None = None) -> "nn.Module":
+        """The network, with the user's own rear where there is one."""
+        from ..guest import build_rear
+        from ..networks.cutting import with_rear
+
+        if self.rear is None:
+            return networks.create(self.name, num_classes, self.arguments)
+        spec, cut = self.rear
+        own = networks.create(self.name, 2, self.arguments)
+        shape = self.input_shape(own, resolution or self.preprocessing.resolution)
+        return with_rear(own, cut, build_rear(spec, shape, num_classes))
+
+    def sketched(self, num_classes: int, resolution: int | None = None) -> "nn.Module":
+        """Without numbers; a rear of the user's may need some."""
+        if self.rear is not None:
+            return self.network(num_classes, resolution)
+        return self._sketch(num_classes)
+
+    def _sketch(self, num_classes: int = 2) -> "nn.Module":
+        """The network as published, without numbers."""
+        with sketch():
+            return networks.create(self.name, num_classes, self.arguments)
+
+    def _image_shape(self, resolution: int) -> tuple[int, int, int]:
+        return networks.input_shape(self.name, self.arguments, resolution)
+
+    def _prefix(self, cut: str) -> "Prefix":
+        """The frozen part."""
+        from ..networks.cutting import shape_at
+        from ..runtime.graph import export_graph
+        from ..runtime.session import FrozenNetwork
+        from ..transfer.prefix import Prefix
+        from ..transfer.tuning import Tuning
+
+        network = networks.create(self.name, 2, self.arguments)
+        Tuning(cut).take_over(network, self._state)
+        cut = networks.canonical_cut(network, cut)
+        graph = export_graph(network, self.preprocessing, [cut]).SerializeToString(deterministic=True)
+        shape = shape_at(network, cut, self._image_shape(self.preprocessing.resolution))
+        return Prefix(FrozenNetwork(graph), hashlib.sha256(graph).hexdigest(), cut, shape, self.preprocessing)
+
+    def begin(self, network: "nn.Module") -> None:
+        """The published numbers, but where it begins anew."""
+        self.tuning.take_over(network, self._state)
+
+    def trained(self, network: "nn.Module") -> "nn.Module":
+        """What lies behind the cut, or all."""
+        return self.tuning.trained(network)
+
+    def input_shape(self, network: "nn.Module", resolution: int) -> tuple[int, int, int]:
+        """That at the cut, or of an image."""
+        from ..networks.cutting import shape_at
+
+        image, cut = self._image_shape(resolution), self.tuning.freeze
+        return shape_at(network, cut, image) if cut else image
+
+    def held(self, images: int) -> int:
+        """Each image twice, or each view once, of two bytes a number."""
+        if self.tuning.freeze is None:
+            return 2 * images
+        return 2 * images * (self.recipe.views + 1 if self.recipe.augmentation != UNCHANGED else 1)
+
+    def data(self, rows: Sequence[Any], task: Task, *, threads: int, track: Track) -> "TrainingData":
+        """Pixels, normalised as the weights expect it; or what the frozen part makes of them."""
+        from .cached_data import cached_data
+        from .training_data import training_data
+
+        if self.tuning.freeze is None:
+            return training_data(
+                rows, task, self.recipe, self.preprocessing, threads=threads, levels_known=True
+            )  # fmt: skip
+        return cached_data(rows, task, self.recipe, self._prefix(self.tuning.freeze), threads=threads, track=track)
+
+    def whole(self, trained: "nn.Module", num_classes: int) -> "nn.Module":
+        """The published numbers, and those that were trained."""
+        network = self.network(num_classes)
+        self.begin(network)
+        found = network.load_state_dict(trained.state_dict(), strict=False)
+        assert not found.unexpected_keys
+        return network.eval()
+
+    def pieces(self, num_classes: int) -> "tuple[Piece, ...]":
+        """What happens to each part."""
+        network = self.sketched(num_classes)
+        report = analyze(network, self._image_shape(self.preprocessing.resolution))
+        return self.tuning.pieces(network, report)

@@ -1,0 +1,140 @@
+"""Training from published weights: what stays frozen, what goes on from them, and what begins anew."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from .. import networks
+from ..cost import CostReport
+from ..errors import UsageError
+from ..networks.cutting import behind
+
+SHARE_FROZEN = 2 / 3  # of the multiply-accumulates, at most, where nobody names a cut
+
+
+class Piece(NamedTuple):
+    """A stage, or the part of one that is treated alike.
+
+    Attributes:
+        stage: "stem", "stage3", "head".
+        blocks: how many of its blocks.
+        state: "frozen"; "trained", from the published weights on; "re-initialised"; "new".
+        params, macs: of it.
+    """
+
+    stage: str
+    blocks: int
+    state: str
+    params: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What a training from published weights freezes and draws anew.
+
+    Attributes:
+        freeze: cut up to which all is frozen, parameters and statistics; None trains everything.
+        reset_from: cut behind which the weights are drawn anew; None draws the last layer alone.
+        own_rear: whether layers of the user's are the head.
+    """
+
+    freeze: str | None = None
+    reset_from: str | None = None
+    own_rear: bool = False
+
+    def trained(self, network: nn.Module) -> nn.Module:
+        """The part of a network that is trained, under the names that it has in the whole."""
+        return behind(network, self.freeze) if self.freeze else network
+
+    def take_over(self, network: nn.Module, state: Mapping[str, Tensor]) -> None:
+        """Put published weights into a fresh network, but where it begins anew; one without numbers stays so."""
+        if next(network.parameters()).is_meta:
+            return
+        anew = self._anew(network)
+        kept = {name: state[name] for name in network.state_dict() if not name.startswith(anew)}
+        left = network.load_state_dict(kept, strict=False)
+        assert all(name.startswith(anew) for name in left.missing_keys)
+
+    def _anew(self, network: nn.Module) -> tuple[str, ...]:
+        """How the names begin whose numbers stay as they were drawn."""
+        if self.own_rear:
+            return ("head.",)
+        if self.reset_from:
+            return tuple(behind(network, self.reset_from).state_dict())
+        return (f"{_last(network)}.",)
+
+    def pieces(self, network: nn.Module, report: CostReport) -> tuple[Piece, ...]:
+        """What happens to each part of the whole network, from the image on; `report` is of it."""
+        points = networks.cuts(network)
+        frozen = points.index(networks.canonical_cut(network, self.freeze)) if self.freeze else -1
+        reset = points.index(networks.canonical_cut(network, self.reset_from)) if self.reset_from else len(points)
+        names = [*points[:-1], "features", "logits"]
+        last = _last(network)
+        found: dict[tuple[str, str], tuple[set[str], int, int]] = {}
+        for layer in report.layers:
+            place = _place(layer.name, names, last)
+            state = _state(place, frozen, reset, len(names) - 1)
+            blocks, params, macs = found.get((layer.stage, state), (set(), 0, 0))
+            found[layer.stage, state] = ({*blocks, names[place]}, params + layer.params, macs + layer.macs)
+        return tuple(Piece(stage, len(found[stage, s][0]), s, *found[stage, s][1:]) for stage, s in found)
+
+
+def _last(network: nn.Module) -> str:
+    """Name of the last layer."""
+    return f"head.{list(network.get_submodule('head')._modules)[-1]}"
+
+
+def _place(layer: str, names: list[str], last: str) -> int:
+    """Number of the part that a layer belongs to."""
+    if layer.startswith("stage"):
+        return names.index(".".join(layer.split(".")[:2]))
+    if layer == last or layer.startswith(f"{last}."):
+        return len(names) - 1
+    return names.index("stem") if layer.startswith("stem") else len(names) - 2
+
+
+def _state(place: int, frozen: int, reset: int, last: int) -> str:
+    """What happens to part number `place`."""
+    if place <= frozen:
+        return "frozen"
+    if place == last:
+        return "new"
+    return "re-initialised" if place > reset else "trained"
+
+
+def usual_freeze(network: nn.Module, report: CostReport) -> str:
+    """The last stage up to which at most two thirds of the multiply-accumulates lie; the first where all have more.
+
+    Source: our choice; EfficientNet-Lite0 is frozen up to its fifth stage so, 11 of 16 blocks.
+    """
+    points = list(dict.fromkeys(point.partition(".")[0] for point in networks.cuts(network)[:-1]))
+    macs = {stage.name: stage.macs for stage in report.stages}
+    done, found = 0, points[0]
+    for point in points[:-1]:
+        done += macs.get(point, 0)
+        if done > SHARE_FROZEN * report.macs:
+            break
+        found = point
+    return found
+
+
+def check_order(network: nn.Module, freeze: str | None, reset_from: str | None) -> None:
+    """Check that weights are not drawn anew where they would then be frozen, and that something is left to train.
+
+    Raises:
+        UsageError: no such cut, or they would.
+    """
+    points = networks.cuts(network)
+    places = [points.index(networks.canonical_cut(network, cut)) if cut else -1 for cut in (freeze, reset_from)]
+    if freeze:
+        behind(network, freeze)
+    if reset_from and places[1] < places[0]:
+        raise UsageError(
+            f"reset-from {reset_from!r} lies in the frozen part, which ends at {freeze!r}; random weights must be "
+            "trained, so freeze less or reset from there on"
+        )
+    if reset_from:
+        behind(network, reset_from)
