@@ -69,7 +69,10 @@ def test_the_working_folder_itself_cannot_be_the_output_folder(
         (("fit", "photos", "--max-macs", "nan"), "max-macs must be a number above 0, got nan"),
         (("fit", "photos", "--max-ms", "nan"), "max-ms must be a number above 0, got nan"),
         (("fit", "photos", "--max-macs", "-5"), "max-macs must be a number above 0, got -5"),
-        (("fit", "photos", "--transfer", "haed"), "must be one of head, none, got 'haed'; did you mean 'head'?"),
+        (
+            ("fit", "photos", "--transfer", "haed"),
+            "must be one of head, partial, full, auto, none, got 'haed'; did you mean 'head'?",
+        ),
         (
             ("fit", "photos", "--network", "efficient_lite0"),
             "that `convwise networks` lists, got 'efficient_lite0'; did you mean 'efficientnet_lite0'",

@@ -10,7 +10,10 @@ from convwise.errors import UsageError
 from convwise.fitting import Options
 from convwise.training.recipe import Recipe
 
-NO_EFFECT = "has no effect: no candidate is trained by epochs; leave it out, or add transfer 'partial', 'full', 'auto' or 'none'"
+NO_EFFECT = (
+    "has no effect: no candidate is trained by epochs; leave it out, or add transfer 'partial', 'full', "
+    "'auto' or 'none'"
+)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +30,8 @@ NO_EFFECT = "has no effect: no candidate is trained by epochs; leave it out, or 
          "weights have no effect with transfer 'none', which trains from scratch; leave one of the two out"),
         ({"network": ()}, "network must be one or more different names, got none"),
         ({"network": ("lenet5", "lenet5")}, "network must be one or more different names, got lenet5, lenet5"),
-        ({"transfer": "heads"}, "transfer must be one of head, partial, full, auto, none, got 'heads'; did you mean 'head'?"),
+        ({"transfer": "heads"},
+         "transfer must be one of head, partial, full, auto, none, got 'heads'; did you mean 'head'?"),
         ({"resolution": 0}, "resolution must be a number above 0, got 0"),
         ({"threads": -1}, "threads must be a number above 0, got -1"),
         ({"max_macs": 0}, "max-macs must be a number above 0, got 0"),

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
@@ -128,6 +128,23 @@ def command_line() -> str:
     return shlex.join(["convwise", *sys.argv[1:]])
 
 
+def ladder_lines(rungs: list[dict[str, Any]]) -> list[str]:
+    """Each rung of a ladder with what it gained, and what was trained of the one that was chosen."""
+    lines = []
+    climbed = any(rung["ended"] for rung in rungs)
+    for rung in rungs if climbed else ():
+        top1 = interval(rung["choice_top1"], rung["choice_top1_low"], rung["choice_top1_high"])
+        gain = "" if rung["gain"] is None else f", {100 * rung['gain']:+.1f} points"
+        mark = ", chosen" if rung["chosen"] else ""
+        lines.append(f"  rung     {rung['transfer']:<8} {top1} where chosen{gain}, {rung['seconds']:.1f} s{mark}")
+        if rung["ended"]:
+            lines.append(f"           the climb ended here: {rung['ended']}")
+    for part in next(rung for rung in rungs if rung["chosen"])["parts"]:
+        what = f"{part['stage']} ({part['blocks']} blocks)" if part["blocks"] > 1 else part["stage"]
+        lines.append(f"  {part['state']:<15} {what}: {part['params']:,} params, {part['macs']:,} MACs")
+    return lines
+
+
 def show(run: "Run") -> None:
     """Print the result of a run."""
     r = run.result
@@ -137,6 +154,8 @@ def show(run: "Run") -> None:
     )
     say(f"  network  {r['network']}, {cost_line(r)}")
     say(f"  classes  {r['classes']}")
+    for line in ladder_lines(r["ladder"]):
+        say(line)
     if r["skipped"]:
         say(f"  skipped  {r['skipped']} files, see samples.csv")
     for note in r["notes"]:

@@ -1,10 +1,11 @@
 """The candidates of a run, and which of them fit the budget."""
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..errors import BudgetError
+from ..errors import BudgetError, MachineError
 from ..progress import Track, silent
 from ..runtime.latency import measure_latency
 from .draft import Draft
@@ -14,6 +15,7 @@ from .start import FromPublished, FromScratch, Start
 from .task import Candidate
 from .trained_candidate import TrainedCandidate
 
+log = logging.getLogger("convwise")
 UNITS = {"max-macs": "{:,.0f} MACs", "max-mb": "{:.1f} MB", "max-ms": "{:.3g} ms"}
 
 
@@ -41,11 +43,26 @@ def make_candidates(options: Options, images: int, num_classes: int, track: Trac
         candidates = _within(
             limits, candidates, [{"max-macs": float(c.macs), "max-mb": c.weight_bytes / 1e6} for c in costs]
         )
-    for candidate in candidates:
-        candidate.check_memory(images, num_classes)
+    candidates = [c for c in candidates if _has_memory(c, options, images, num_classes)]
     for candidate in candidates:  # no download for a network that is refused
         candidate.prepare(track)
     return candidates
+
+
+def _has_memory(candidate: Candidate, options: Options, images: int, num_classes: int) -> bool:
+    """Whether there is memory for a candidate; a ladder ends below the rung for which there is none.
+
+    Raises:
+        MachineError: there is none, and it is no upper rung of a ladder.
+    """
+    try:
+        candidate.check_memory(images, num_classes)
+    except MachineError as error:
+        if candidate.transfer == options.rungs(candidate.network)[0]:
+            raise
+        log.warning("%s: transfer %s is left out: %s", candidate.network, candidate.transfer, error)
+        return False
+    return True
 
 
 def _candidate(network: str, transfer: str, options: Options) -> Candidate:

@@ -19,6 +19,7 @@ from ..runtime.jobs import Job, features_job
 from ..runtime.session import TOLERANCE, FrozenNetwork
 from ..transfer.design import Design
 from ..transfer.head import choose_l2, fit_head
+from ..transfer.pieces import Piece
 from ..weights import Used, serialise
 from .draft import Draft
 from .options import Options
@@ -86,6 +87,10 @@ class HeadCandidate:
         params = self.body.params + (self.body.width + 1) * num_classes
         return Totals(params, self.body.macs + self.body.width * num_classes, 4 * params)
 
+    def within(self, seconds: float) -> "HeadCandidate":  # noqa: ARG002
+        """It is fitted to the minimum, which takes a second."""
+        return self
+
     def fit(
         self, rows: Sequence[Any], task: Task, draft: Draft, *, threads: int, track: Track  # noqa: ARG002
     ) -> Fitted:  # fmt: skip
@@ -124,6 +129,14 @@ class HeadCandidate:
             fitted_on=task.train,
             artefacts=lambda: self._artefacts(head.weight, head.bias),
             seconds=time.monotonic() - start,
+            pieces=self._pieces(task.num_classes),
+        )
+
+    def _pieces(self, num_classes: int) -> tuple[Piece, ...]:
+        whole, body = self.cost(num_classes), self.body
+        return (
+            Piece("all up to the features", 0, "frozen", body.params, body.macs),
+            Piece("softmax layer", 1, "new", whole.params - body.params, whole.macs - body.macs),
         )
 
     def _artefacts(self, weight: Floats, bias: Floats) -> tuple[bytes, bytes]:

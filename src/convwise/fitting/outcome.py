@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from ..cost import Totals
 from ..data.roles import Roles
 from ..data.samples import Listing, Sample
-from ..metrics import Interval, Reliability, Summary, Temperature
+from ..metrics import Interval, Paired, Reliability, Summary, Temperature
 from ..runtime.latency import Latency
+from ..transfer.pieces import Piece
 from ..weights import Used
 from .options import Options
 from .second_look import SecondLook
@@ -18,7 +19,7 @@ from .task import Step
 
 
 class Tried(NamedTuple):
-    """A candidate, what it cost, and what the choice looked at."""
+    """A candidate, what it cost, and what the choice looked at; the last three as in `Fitted` and `Fit`."""
 
     network: str
     transfer: str
@@ -31,6 +32,14 @@ class Tried(NamedTuple):
     seconds: float
     chosen: bool
     weights: Used | None
+    pieces: tuple[Piece, ...]
+    gain: Paired | None
+    ended: str
+
+    @property
+    def macs_trained(self) -> int:
+        """Multiply-accumulates, one image, of what is not frozen."""
+        return sum(p.macs for p in self.pieces if p.state != "frozen") if self.pieces else self.cost.macs
 
 
 class Calibration(NamedTuple):

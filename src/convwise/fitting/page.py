@@ -63,7 +63,7 @@ def make_page(outcome: Outcome, out: Path, command: str, classifier: Classifier)
         candidates=tuple(
             report.Candidate(
                 t.network, _transfer_words(t.transfer), t.resolution, t.how_chosen, t.choice_top1, t.cost.macs,
-                t.cost.params, t.chosen, t.seconds, t.weights,
+                t.cost.params, t.chosen, t.seconds, t.weights, t.macs_trained, t.gain, t.ended, t.pieces,
             )
             for t in outcome.tried
         ),

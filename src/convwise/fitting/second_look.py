@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,8 @@ from ..data.text import write_csv
 from ..evaluation.doubts import Doubts, find_doubts
 from ..evaluation.near_duplicates import Pair, near_duplicates
 from ..transfer.head import DEFAULT_L2
+from .climb import Fit
 from .options import Options
-from .task import Candidate, Fitted
 
 MOST_IMAGES = 100_000  # all pairs are compared: four times the time for twice the images
 
@@ -64,19 +63,16 @@ def kind_of(a: Sample, b: Sample) -> str:
     return "in two splits" if a.split != b.split else "duplicate"
 
 
-def look_again(
-    candidates: Sequence[Candidate], fitted: Sequence[Fitted], rows: Sequence[Sequence[Any]], roles: Roles,
-    options: Options,
-) -> SecondLook | None:  # fmt: skip
+def look_again(fits: Sequence[Fit], roles: Roles, options: Options) -> SecondLook | None:
     """Look at all usable images with the features of the first candidate that has some; None where none has."""
     from threadpoolctl import threadpool_limits
 
-    place = next((i for i, candidate in enumerate(candidates) if candidate.transfer == "head"), None)
+    found = next((fit for fit in fits if fit.candidate.transfer == "head"), None)
     fold_of = np.array(folds(roles.samples, 5, options.split_seed))
-    if place is None or len(np.unique(fold_of)) < 2:
+    if found is None or len(np.unique(fold_of)) < 2:
         return None
-    labels, features = np.array(roles.labels(roles.samples), np.int64), rows[place][0]
-    steps = [(step.choice_nll, step.l2) for step in fitted[place].history if step.l2 is not None]
+    labels, features = np.array(roles.labels(roles.samples), np.int64), found.rows[0]
+    steps = [(step.choice_nll, step.l2) for step in found.fitted.history if step.l2 is not None]
     l2 = min(steps)[1] if steps else DEFAULT_L2
     with threadpool_limits(1):  # as in the fit of the head
         threads = options.thread_count

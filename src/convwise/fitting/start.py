@@ -11,6 +11,7 @@ from ..cost import analyze, sketch
 from ..data.preprocessing import Preprocessing
 from ..progress import Track
 from ..training.recipe import UNCHANGED, Recipe
+from ..transfer.pieces import Piece
 from ..weights import Used
 from .options import Options
 from .task import Task
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..transfer.prefix import Prefix
-    from ..transfer.tuning import Piece, Tuning
+    from ..transfer.tuning import Tuning
     from .training_data import TrainingData
 
 
@@ -87,7 +88,7 @@ class Start(Protocol):
         """The network as it is kept, in evaluation mode, with what was trained."""
         ...
 
-    def pieces(self, num_classes: int) -> "tuple[Piece, ...]":
+    def pieces(self, num_classes: int) -> tuple[Piece, ...]:
         """What happens to each part of the network."""
         ...
 
@@ -151,7 +152,7 @@ class FromScratch:
         network.load_state_dict({name: state[name] for name in network.state_dict()})
         return network.eval()
 
-    def pieces(self, num_classes: int) -> "tuple[Piece, ...]":  # noqa: ARG002
+    def pieces(self, num_classes: int) -> tuple[Piece, ...]:  # noqa: ARG002
         """Everything is new, which needs no table."""
         return ()
 
@@ -293,7 +294,7 @@ class FromPublished:
         assert not found.unexpected_keys
         return network.eval()
 
-    def pieces(self, num_classes: int) -> "tuple[Piece, ...]":
+    def pieces(self, num_classes: int) -> tuple[Piece, ...]:
         """What happens to each part."""
         network = self.sketched(num_classes)
         report = analyze(network, self._image_shape(self.preprocessing.resolution))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,10 @@ from ..metrics import Interval
 from ..progress import Track
 from ..runtime.jobs import Job
 from ..runtime.session import FrozenNetwork
+from ..transfer.pieces import Piece
 from ..weights import Used
 from .draft import Draft
 from .options import Options
-
-if TYPE_CHECKING:
-    from ..transfer.tuning import Piece
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -144,7 +142,7 @@ class Fitted:
     seconds: float
     notes: tuple[str, ...] = ()
     rear: tuple[str, str] | None = None
-    pieces: "tuple[Piece, ...]" = ()
+    pieces: tuple[Piece, ...] = ()
 
 
 class Candidate(Protocol):
@@ -177,6 +175,10 @@ class Candidate(Protocol):
 
     def frozen(self) -> FrozenNetwork:
         """The network for a measurement of its time; the last layer may be missing."""
+        ...
+
+    def within(self, seconds: float) -> "Candidate":
+        """The same, with another time limit for its training, where it is trained by epochs."""
         ...
 
     def fit(self, rows: Sequence[Any], task: Task, draft: Draft, *, threads: int, track: Track) -> Fitted:

@@ -1,7 +1,9 @@
 """A network that is trained, in part or as a whole."""
 
+import copy
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -127,6 +129,12 @@ class TrainedCandidate:
 
         network = self.start.network(2)
         return FrozenNetwork(export_graph(network, self.preprocessing, ["logits"]).SerializeToString())
+
+    def within(self, seconds: float) -> "TrainedCandidate":
+        """The same, with another time limit."""
+        start = copy.copy(self.start)
+        start.recipe = replace(start.recipe, time_limit=seconds)
+        return TrainedCandidate(start, self.options)
 
     def fit(self, rows: Sequence[Any], task: Task, draft: Draft, *, threads: int, track: Track) -> Fitted:
         """Train; `val`, or the tenth of `train` held out by hash, chooses the epoch.

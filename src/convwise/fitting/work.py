@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from ..data.roles import assign, check_splits
 from ..data.samples import Listing
-from ..errors import DivergedError
 from ..metrics import Interval, at_temperature, fit_temperature, reliability, summary, wilson
 from ..progress import Track
 from ..runtime.gather import Gathered, gather
 from ..runtime.jobs import Job
 from ..runtime.room import has_room
 from .candidates import make_candidates, within_time
+from .climb import Fit, fit_all
 from .draft import Draft
 from .notes import say, say_resolution, say_unchecked
 from .options import Options
@@ -39,27 +39,27 @@ def make_outcome(
     collected = time.monotonic()
     roles = assign(gathered.samples, options.split_seed)
     task = make_task(listing, roles, options, trained=any(c.transfer != "head" for c in candidates))
-    candidates, rows, fitted, diverged = _fit(candidates, rows, task, draft, threads=threads, track=track)
+    fits, diverged = fit_all(candidates, rows, task, draft, options, track=track)
     steps = {"prepare": prepared - start, "gather": collected - prepared, "fit": time.monotonic() - collected}
     draft.note("files_read", gathered.files_read)
     draft.note("steps", {f"{step}_seconds": round(seconds, 3) for step, seconds in steps.items()})
-    tried = _compare(candidates, fitted, task)
-    best = next(i for i, one in enumerate(tried) if one.chosen)
-    draft.note("chosen", {"network": tried[best].network, "how": tried[best].how_chosen})
+    tried = _compare(fits, task)
+    best = fits[next(i for i, one in enumerate(tried) if one.chosen)]
+    draft.note("chosen", {"network": best.candidate.network, "how": best.fitted.how_chosen})
     measured = np.array([s.split == roles.measured for s in roles.samples])
     labels = task.labels[measured]
-    probs, calibration = _calibrate(fitted[best].probs(rows[best][0][measured]), labels, fitted[best].judged)
+    probs, calibration = _calibrate(best.fitted.probs(best.rows[0][measured]), labels, best.fitted.judged)
     outcome = Outcome(
         listing=listing, roles=roles, skipped=gathered.skipped,
         notes=(
             *say(listing, roles, gathered), *say_resolution(candidates, options), *say_unchecked(candidates),
-            *(n for f in fitted for n in f.notes), *diverged,
+            *(n for f in fits for n in f.fitted.notes), *diverged,
         ),
         measured=tuple(s for s in roles.samples if s.split == roles.measured), labels=labels, probs=probs,
-        summary=summary(labels, probs), calibration=calibration, cross_validation=fitted[best].cross_validation,
-        tried=tried, options=options, second_look=look_again(candidates, fitted, rows, roles, options),
+        summary=summary(labels, probs), calibration=calibration, cross_validation=best.fitted.cross_validation,
+        tried=tried, options=options, second_look=look_again(fits, roles, options),
     )  # fmt: skip
-    return outcome, (candidates[best], fitted[best])
+    return outcome, (best.candidate, best.fitted)
 
 
 def _within_means(listing: Listing, options: Options, draft: Draft, track: Track) -> list[Candidate]:
@@ -94,38 +94,19 @@ def _with_room(wanted: list[list[Job]], n: int) -> list[list[Job]]:
     return wanted if has_room(list(_unique(wanted).values()), n) else [jobs[:1] for jobs in wanted]
 
 
-def _fit(
-    candidates: Sequence[Candidate], rows: Rows, task: Task, draft: Draft, *, threads: int, track: Track
-) -> tuple[list[Candidate], Rows, list[Fitted], list[str]]:
-    """Fit the candidates; one that came to no weights leaves the comparison, and the notes (last) say so.
-
-    Raises:
-        DivergedError: none is left.
-    """
-    kept: list[tuple[Candidate, list[Any], Fitted]] = []
-    notes: list[str] = []
-    for candidate, own in zip(candidates, rows, strict=True):
-        try:
-            kept.append((candidate, own, candidate.fit(own, task, draft, threads=threads, track=track)))
-        except DivergedError as error:
-            notes.append(str(error))
-    if not kept:
-        raise DivergedError("; ".join(notes))
-    notes = [f"{note}; it is not compared" for note in notes]
-    return [c for c, _, _ in kept], [own for _, own, _ in kept], [f for _, _, f in kept], notes
-
-
-def _compare(candidates: Sequence[Candidate], fitted: Sequence[Fitted], task: Task) -> tuple[Tried, ...]:
+def _compare(fits: Sequence[Fit], task: Task) -> tuple[Tried, ...]:
     """Score the candidates on the same images; the most right answers win, and of equals the lower NLL."""
-    scores = [_score(f.choice_probs, task.labels[task.compare]) for f in fitted]
+    scores = [_score(f.fitted.choice_probs, task.labels[task.compare]) for f in fits]
     best = min(range(len(scores)), key=lambda i: (-scores[i][0].value, scores[i][1]))
     return tuple(
         Tried(
-            network=c.network, transfer=c.transfer, resolution=c.preprocessing.resolution, how_chosen=f.how_chosen,
-            choice_top1=score[0], choice_nll=score[1], cost=c.cost(task.num_classes), history=f.history,
-            seconds=f.seconds, chosen=i == best, weights=c.weights,
+            network=f.candidate.network, transfer=f.candidate.transfer,
+            resolution=f.candidate.preprocessing.resolution, how_chosen=f.fitted.how_chosen, choice_top1=score[0],
+            choice_nll=score[1], cost=f.candidate.cost(task.num_classes), history=f.fitted.history,
+            seconds=f.fitted.seconds, chosen=i == best, weights=f.candidate.weights, pieces=f.fitted.pieces,
+            gain=f.gain, ended=f.ended,
         )
-        for i, (c, f, score) in enumerate(zip(candidates, fitted, scores, strict=True))
+        for i, (f, score) in enumerate(zip(fits, scores, strict=True))
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from .. import report
 from ..classifier import Classifier
 from ..data.text import write_csv
-from .outcome import Outcome
+from .outcome import Outcome, Tried
 from .page import CROSS_VALIDATION, make_page, versions
 from .task import Step
 
@@ -40,6 +40,20 @@ def _result(outcome: Outcome, out: Path) -> dict[str, Any]:
         "latency_ms": outcome.latency.latency_ms, "seconds": round(outcome.seconds, 3), "path": str(out),
         "network": outcome.chosen.network, "transfer": outcome.chosen.transfer, "classes": len(outcome.roles.classes),
         "skipped": len(outcome.skipped), "notes": list(outcome.notes),
+        "ladder": [_rung(tried) for tried in outcome.tried],
+    }  # fmt: skip
+
+
+def _rung(tried: Tried) -> dict[str, Any]:
+    """A candidate as plain values: what the choice looked at, not what was measured."""
+    gain = tried.gain
+    return {
+        "network": tried.network, "transfer": tried.transfer, "chosen": tried.chosen,
+        "choice_top1": tried.choice_top1.value, "choice_top1_low": tried.choice_top1.low,
+        "choice_top1_high": tried.choice_top1.high, "choice_nll": tried.choice_nll,
+        "seconds": round(tried.seconds, 3), "macs_trained": tried.macs_trained,
+        "gain": gain and gain.difference, "gain_low": gain and gain.low, "gain_high": gain and gain.high,
+        "p_value": gain and gain.p_value, "ended": tried.ended, "parts": [p._asdict() for p in tried.pieces],
     }  # fmt: skip
 
 

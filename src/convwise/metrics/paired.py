@@ -29,6 +29,11 @@ class Paired(NamedTuple):
     n: int
     p_value: float
 
+    @property
+    def noise(self) -> float:
+        """Standard error of the difference, by the same adjustment as its interval."""
+        return _standard_error(self.a_only, self.b_only, self.n)
+
 
 def compare(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_]) -> Paired:
     """Compare two classifiers by which of the same images, in the same order, each got right; both bool (n,).
@@ -58,10 +63,13 @@ def compare(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_]) -> Paire
 
 
 def _bonett_price(a_only: int, b_only: int, n: int) -> tuple[float, float]:
-    share_a, share_b = (a_only + 1) / (n + 2), (b_only + 1) / (n + 2)
-    centre = share_a - share_b
-    half = Z * math.sqrt((share_a + share_b - centre**2) / (n + 2))
+    centre, half = (a_only - b_only) / (n + 2), Z * _standard_error(a_only, b_only, n)
     return max(-1.0, centre - half), min(1.0, centre + half)
+
+
+def _standard_error(a_only: int, b_only: int, n: int) -> float:
+    share_a, share_b = (a_only + 1) / (n + 2), (b_only + 1) / (n + 2)
+    return math.sqrt((share_a + share_b - (share_a - share_b) ** 2) / (n + 2))
 
 
 def mcnemar(a_only: int, b_only: int) -> float:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..metrics import FEW_IMAGES, Interval, Reliability
+from ..metrics import FEW_IMAGES, Interval, Paired, Reliability
+from ..transfer.pieces import Piece
 from ..weights import Used
 from . import words
 
@@ -37,7 +38,11 @@ class Skipped(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A classifier that was tried in `seconds`; the choice looked at `choice_top1` (None: not measured)."""
+    """A classifier that was tried in `seconds`; the choice looked at `choice_top1` (None: not measured).
+
+    On a ladder `gain` is over the rung below, and `ended` says why none above was tried. `pieces` is what was done to
+    the parts of the network.
+    """
 
     name: str
     transfer: str
@@ -49,6 +54,10 @@ class Candidate(NamedTuple):
     chosen: bool
     seconds: float
     weights: Used | None = None
+    macs_trained: int = 0
+    gain: Paired | None = None
+    ended: str = ""
+    pieces: tuple[Piece, ...] = ()
 
 
 class Measured(NamedTuple):
@@ -270,5 +279,6 @@ def _template() -> "jinja2.Template":
         "plural": words.plural,
         "prose": words.prose,
         "quantity": words.quantity,
+        "signed": words.signed,
     }
     return environment.get_template("page.html.jinja")

@@ -40,6 +40,11 @@ def careful_percent(share: float) -> str:
     return DASH if math.isnan(share) else f"{100 * share:.{digits}f}"
 
 
+def signed(value: float) -> str:
+    """One decimal, with its sign: "+3.1"."""
+    return f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
 def decimal(value: float) -> str:
     """Print a number with three decimals; nan is a dash."""
     return DASH if math.isnan(value) else f"{value:.3f}"

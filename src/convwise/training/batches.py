@@ -47,7 +47,7 @@ class Images(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Pixels in levels of 0..255, uint8 or float (B, H, W, C), or activations; labels (B,) or shares (B, K); weights."""
+    """Levels of 0..255, uint8 or float (B, H, W, C), or activations; labels (B,) or shares (B, K); weights."""
 
     pixels: Tensor
     labels: Tensor

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -10,25 +9,9 @@ from .. import networks
 from ..cost import CostReport
 from ..errors import UsageError
 from ..networks.cutting import behind
+from .pieces import Piece
 
 SHARE_FROZEN = 2 / 3  # of the multiply-accumulates, at most, where nobody names a cut
-
-
-class Piece(NamedTuple):
-    """A stage, or the part of one that is treated alike.
-
-    Attributes:
-        stage: "stem", "stage3", "head".
-        blocks: how many of its blocks.
-        state: "frozen"; "trained", from the published weights on; "re-initialised"; "new".
-        params, macs: of it.
-    """
-
-    stage: str
-    blocks: int
-    state: str
-    params: int
-    macs: int
 
 
 @dataclass(frozen=True)
