@@ -35,7 +35,7 @@ class Rung:
 
     transfer: str
     right: int
-    network: str = "lite"
+    network: str = "efficientnet_lite0"
     diverges: bool = False
     limits: list[float] = field(default_factory=list)
 
@@ -58,7 +58,7 @@ def climbed(rungs: Sequence[Rung], tmp_path: Path, options: Options | None = Non
     draft.begin({})
     try:
         given = cast("Sequence[Candidate]", rungs)
-        return fit_all(given, [[]] * len(rungs), task, draft, options or Options(), track=silent)
+        return fit_all(given, [[]] * len(rungs), task, draft, options or Options(transfer="auto"), track=silent)
     finally:
         draft.release()
 
@@ -71,7 +71,7 @@ def test_the_next_rung_is_tried_while_the_last_one_gained_more_than_its_noise(tm
     fits, notes = climbed([Rung("head", 12), Rung("partial", 17), Rung("full", 18)], tmp_path)
     assert names(fits) == ["head", "partial", "full"]
     assert [f.gain and f.gain.difference for f in fits] == [None, 0.25, pytest.approx(0.05)]
-    assert [f.ended for f in fits] == ["", "", "there is no rung above it"]
+    assert [f.ended for f in fits] == ["", "", "it is the highest rung"]
     assert notes == []
 
 
@@ -105,7 +105,7 @@ def test_each_network_climbs_for_itself_and_one_rung_is_no_ladder(tmp_path: Path
         [Rung("head", 12), Rung("partial", 11), Rung("full", 20), Rung("none", 5, network="lenet5")], tmp_path
     )
     assert [(f.candidate.network, f.candidate.transfer) for f in fits] == [
-        ("lite", "head"), ("lite", "partial"), ("lenet5", "none"),
+        ("efficientnet_lite0", "head"), ("efficientnet_lite0", "partial"), ("lenet5", "none"),
     ]  # fmt: skip
     assert fits[2].ended == ""
     assert fits[2].gain is None
@@ -114,12 +114,17 @@ def test_each_network_climbs_for_itself_and_one_rung_is_no_ladder(tmp_path: Path
 def test_a_rung_that_diverges_ends_the_climb_with_a_note(tmp_path: Path) -> None:
     fits, notes = climbed([Rung("head", 12), Rung("partial", 17, diverges=True), Rung("full", 18)], tmp_path)
     assert names(fits) == ["head"]
-    assert notes == ["lite: training diverged; it is not compared"]
+    assert notes == ["efficientnet_lite0: training diverged; it is not compared"]
 
 
 def test_where_all_diverge_that_is_the_error(tmp_path: Path) -> None:
-    with pytest.raises(DivergedError, match="^lite: training diverged$"):
-        climbed([Rung("none", 12, diverges=True)], tmp_path)
+    with pytest.raises(DivergedError, match=r"^efficientnet_lite0: training diverged$"):
+        climbed([Rung("head", 12, diverges=True)], tmp_path)
+
+
+def test_a_rung_for_which_there_is_no_memory_is_said_where_the_climb_ends(tmp_path: Path) -> None:
+    fits, _ = climbed([Rung("head", 12), Rung("partial", 17)], tmp_path)
+    assert [f.ended for f in fits] == ["", "there is not the memory for the rung above it, full"]
 
 
 def test_a_time_limit_is_shared_by_the_rungs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,10 +137,10 @@ def test_a_time_limit_is_shared_by_the_rungs(tmp_path: Path, monkeypatch: pytest
     assert fits[1].ended == "the time limit of 60 s is over"
 
 
-def test_a_resumed_climb_has_the_times_that_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_climb_has_the_times_that_it_had(tmp_path: Path) -> None:
     draft = Draft(tmp_path / "run")
     draft.begin({})
-    draft.note("rung_seconds", {"lite-partial": 42.0, "lite-full": 0.0})
+    draft.note("rung_seconds", {"efficientnet_lite0-partial": 42.0, "efficientnet_lite0-full": 0.0})
     rungs = [Rung("head", 5), Rung("partial", 15), Rung("full", 20)]
     task = cast("Task", SimpleNamespace(labels=LABELS, compare=np.ones(20, bool)))
     options = Options(transfer="auto", time_limit=60)
@@ -201,7 +206,7 @@ def test_a_rung_without_memory_is_left_out_and_the_first_is_an_error(
     assert (
         "efficientnet_lite0: transfer full is left out: training efficientnet_lite0 at 64 px needs about" in caplog.text
     )
-    with pytest.raises(MachineError, match="^training efficientnet_lite0 at 64 px needs about"):
+    with pytest.raises(MachineError, match=r"^training efficientnet_lite0 at 64 px needs about"):
         candidates.make_candidates(replace(options, transfer="full"), 30, 3)
     assert shared_cache.is_dir()
 

@@ -77,8 +77,11 @@ def _climb(
             return kept, [str(error)]
         gain = _gain(fitted, kept[-1].fitted, task) if kept else None
         kept.append(Fit(limited, rows, fitted, gain))
-    if len(ladder) > 1 and not kept[-1].ended:
-        kept[-1] = kept[-1]._replace(ended="there is no rung above it")
+    rungs = options.rungs(ladder[0][0].network)
+    if len(rungs) > 1 and not kept[-1].ended:
+        missing = rungs[len(ladder) :]
+        ended = f"there is not the memory for the rung above it, {missing[0]}" if missing else "it is the highest rung"
+        kept[-1] = kept[-1]._replace(ended=ended)
     return kept, []
 
 
