@@ -2,7 +2,7 @@
 
 One command, `convwise fit FOLDER --network resnet20 --transfer none --recipe FILE`, from an empty cache, start-up and
 the measurement of the 10,000 test images included. A tenth of the 50,000 training images is held out by hash and
-chooses the epoch. The recipe is the paper's augmentation with fewer epochs and a rate that falls in a line; it was not tuned.
+chooses the epoch. The recipe is the paper's augmentation with fewer epochs and a rate that falls in a line, not tuned.
 There is no peer and no floor: the paper's 8.75 % take 182 epochs.
 """
 
