@@ -49,7 +49,7 @@ def warp(pixels: Pixels, draw: Draw, augmentation: Augmentation, preprocessing: 
     A crop that lies straight is resized, or copied where it has the size of the output, which changes no level;
     everything else goes through one map.
     """
-    border = BORDERS["black" if preprocessing.fit == "pad" else augmentation.border]
+    border = border_of(augmentation, preprocessing)
     box = crop_box(pixels.shape[0], pixels.shape[1], draw, augmentation.shift, preprocessing)
     if pixels.shape[2] == 1:
         pixels, out = pixels[:, :, 0], out[:, :, 0]  # what OpenCV makes of one channel
@@ -63,6 +63,11 @@ def warp(pixels: Pixels, draw: Draw, augmentation: Augmentation, preprocessing: 
         _resize(reduced, a < 0, out)
     else:
         _sample(pixels, box, draw, border, out)
+
+
+def border_of(augmentation: Augmentation, preprocessing: Preprocessing) -> int:
+    """OpenCV's word for what is seen beyond the image."""
+    return BORDERS["black" if preprocessing.fit == "pad" else augmentation.border]
 
 
 def crop_box(height: int, width: int, draw: Draw, shift: float, preprocessing: Preprocessing) -> Box:
@@ -83,6 +88,11 @@ def crop_box(height: int, width: int, draw: Draw, shift: float, preprocessing: P
 def _place(share: float, room: int) -> int:
     """One of room + 1 places, each as likely."""
     return min(room, int(share * (room + 1)))
+
+
+def places(shares: Floats, room: int) -> NDArray[np.int64]:
+    """`_place` for many, (n,)."""
+    return np.minimum(room, (shares.astype(float) * (room + 1)).astype(np.int64))
 
 
 def _inside(box: Box, pixels: Pixels) -> bool:
