@@ -1,8 +1,10 @@
 """Augmentation on one core, 224 px: convwise against albumentations and torchvision v2, in one process.
 
 All get the same photos of ants and bees, decoded in memory (for "crop without resizing": their shorter side reduced to
-256), and give uint8 images of 224 x 224. CPU time of the process, with one thread in every library; the repetitions of
-all are interleaved, and each has its median. Peers in peers/augmenters.py. Ours includes the drawing.
+256), and give uint8 images of 224 x 224, each in memory of its own. CPU time of the process, with one thread in every
+library; the repetitions of all are interleaved, and each has its median. Peers in peers/augmenters.py. Ours includes
+the drawing. The JSON line also has what some of our operations take alone, on the reduced photos, and what drawing
+everything takes for 60,000 samples: all of it as arrays, and then a record for each.
 """
 
 import os
@@ -13,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +27,7 @@ from PIL import Image
 
 import common
 from convwise.data import decoding
-from convwise.data.augmentation import OPERATIONS, Augmentation, draw
+from convwise.data.augmentation import OPERATIONS, Augmentation, Draws, draw
 from convwise.data.augmentation.applying import apply
 from convwise.data.preprocessing import Preprocessing
 from convwise.data.reduction import Reduction
@@ -33,7 +36,6 @@ from peers import augmenters
 
 CLAIM = "augment"
 SIDE, SHORTER = 224, 256
-MIXING = ("mixup", "cutmix")
 WORDS = {
     "all": "augmentation with everything on",
     "crop": "random resized crop and mirror",
@@ -48,6 +50,15 @@ FLOORS: dict[tuple[str, str], float | None] = {
     ("plain", "albumentations"): None,
     ("plain", "torchvision"): None,
 }
+
+SAMPLES = 60_000  # that are drawn
+COLOURS = ("brightness", "contrast", "saturation", "hue", "channel_shift", "pca")
+GEOMETRY = ("area", "rotation", "shear", "mirror", "warp")
+ALONE = {
+    "nothing": (), "mirror": ("mirror",), "crop": ("area",), "crop and mirror": ("area", "mirror"),
+    "rotation": ("rotation",), "shear": ("shear",), "local warp": ("warp",), "colours": COLOURS, "geometry": GEOMETRY,
+    "everything": (*GEOMETRY, *COLOURS, "erasing"),
+}  # fmt: skip
 
 Pixels = NDArray[np.uint8]
 Pass = Callable[[int], object]
@@ -72,7 +83,12 @@ def main() -> None:
         whole = read(data, args.images, resize=False)
         reduced = read(data, args.images, resize=True)
     seconds = {what: measure(ways, args.repetitions) for what, ways in all_ways(whole, reduced).items()}
-    report(seconds, n=args.images, repetitions=args.repetitions)
+    alone = {what: ours(Augmentation.usual(*names), reduced.arrays) for what, names in ALONE.items()}
+    single = {
+        "microseconds_alone": {what: 1e6 * value for what, value in measure(alone, args.repetitions).items()},
+        "milliseconds_of_drawing": {what: 1e3 * value for what, value in measure(drawing(), args.repetitions).items()},
+    }
+    report(seconds, single, n=args.images, repetitions=args.repetitions)
 
 
 def read(data: Path, images: int, *, resize: bool) -> Photos:
@@ -88,13 +104,12 @@ def read(data: Path, images: int, *, resize: bool) -> Photos:
 
 def all_ways(whole: Photos, reduced: Photos) -> dict[str, dict[str, Pass]]:
     """What is measured: operations -> library -> one pass over the photos."""
-    everything = [name for name in OPERATIONS if name not in ("shift", *MIXING)]
     shift = Augmentation(mirror=0.5, shift=(SHORTER - SIDE) / 2 / SIDE)
     return {
         "all": {
-            "convwise": ours(Augmentation.usual(*everything), whole.arrays),
+            "convwise": ours(Augmentation.usual(*ALONE["everything"]), whole.arrays),
             "albumentations": peer(augmenters.on_arrays(augmenters.albumentations_all(SIDE)), whole.arrays),
-            "torchvision": peer(augmenters.torchvision_all(SIDE), whole.tensors[::5]),
+            "torchvision": peer(augmenters.on_tensors(augmenters.torchvision_all(SIDE)), whole.tensors[::5]),
         },
         "crop": {
             "convwise": ours(Augmentation.usual("mirror", "area"), whole.arrays),
@@ -104,12 +119,12 @@ def all_ways(whole: Photos, reduced: Photos) -> dict[str, dict[str, Pass]]:
             "albumentations, antialiased": peer(
                 augmenters.on_arrays(augmenters.albumentations_crop(SIDE, antialias=True)), whole.arrays
             ),
-            "torchvision": peer(augmenters.torchvision_crop(SIDE), whole.tensors),
+            "torchvision": peer(augmenters.on_tensors(augmenters.torchvision_crop(SIDE)), whole.tensors),
         },
         "plain": {
             "convwise": ours(shift, reduced.arrays),
             "albumentations": peer(augmenters.on_arrays(augmenters.albumentations_plain_crop(SIDE)), reduced.arrays),
-            "torchvision": peer(augmenters.torchvision_plain_crop(SIDE), reduced.tensors),
+            "torchvision": peer(augmenters.on_tensors(augmenters.torchvision_plain_crop(SIDE)), reduced.tensors),
         },
     }
 
@@ -140,6 +155,18 @@ def peer(transform: Callable[[Any], object], photos: Sequence[Any]) -> Pass:
     return run
 
 
+def drawing() -> dict[str, Pass]:
+    """One epoch's draws, everything on: CPU seconds."""
+    samples, how = np.arange(SAMPLES), Augmentation.usual(*(name for name in OPERATIONS if name != "shift"))
+
+    def run(work: Callable[[Draws], object], epoch: int) -> float:
+        begun = time.process_time()
+        work(draw(how, 0, epoch, samples))
+        return time.process_time() - begun
+
+    return {"arrays": partial(run, len), "records": partial(run, list)}
+
+
 def measure(ways: dict[str, Pass], repetitions: int) -> dict[str, float]:
     """Median CPU seconds an image of each library."""
     for run in ways.values():
@@ -151,7 +178,9 @@ def measure(ways: dict[str, Pass], repetitions: int) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def report(seconds: dict[str, dict[str, float]], *, n: int, repetitions: int) -> None:
+def report(
+    seconds: dict[str, dict[str, float]], single: dict[str, dict[str, float]], *, n: int, repetitions: int
+) -> None:
     rows, ratios = [], {}
     for (what, library), floor in FLOORS.items():
         mine, others = seconds[what]["convwise"], seconds[what][library]
@@ -167,7 +196,7 @@ def report(seconds: dict[str, dict[str, float]], *, n: int, repetitions: int) ->
     common.report(
         CLAIM,
         rows,
-        ours={"microseconds": {name: value for name, value in micro.items() if name.endswith("convwise")}},
+        ours={"microseconds": {name: value for name, value in micro.items() if name.endswith("convwise")}, **single},
         peer={"microseconds": {name: value for name, value in micro.items() if not name.endswith("convwise")}},
         ratio=ratios,
         n=n,

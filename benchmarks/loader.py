@@ -1,9 +1,10 @@
 """Batches of augmented images on 2 cores: convwise's threads against a DataLoader with 2 workers and albumentations.
 
 Both give uint8 batches of 224 px photos (ants and bees), in a new random order each epoch, decoding the JPEG files
-every time; convwise also from prepared images, whose making is not counted. Epochs of all are interleaved; the first
-of each is not counted, and workers stay alive between epochs. Then a fifth of CIFAR-10 at 32 px, crop and mirror, and
-the resident memory over 20 epochs. CPU seconds, of workers too, stand beside the wall time in the JSON line.
+every time. convwise also as `fit` works: from prepared images, whose making is not counted, and, as where these find
+no room, from files whose shorter side is reduced to what prepared images have. Epochs of all are interleaved; the
+first of each is not counted, and workers stay alive between epochs. CPU seconds, of workers too, stand beside the wall
+time in the JSON line.
 """
 
 import os
@@ -34,15 +35,13 @@ from peers import augmenters
 from peers.jpeg_dataset import JpegDataset
 
 CLAIM = "loader"
-SIDE, SMALL, BATCH, THREADS = 224, 32, 64, 2
-SMALL_FLOOR = 20_000  # images/s
-EPOCHS = 20  # of the look at memory
-GROWTH_MB = 20.0  # that count as flat
+SIDE, BATCH, THREADS = 224, 64, 2
 EVERYTHING = Augmentation.usual(*(name for name in OPERATIONS if name not in ("shift", "mixup", "cutmix")))
 CROP = Augmentation.usual("mirror", "area")
 ROWS = (  # what, ours, peer, floor
     ("everything on, from JPEG files", "all, files", "all", 3.0),
     ("random resized crop and mirror, from JPEG files", "crop, files", "crop", 1.0),
+    ("random resized crop and mirror, from files as `fit` reads them", "crop, reduced files", "crop", 1.0),
     ("random resized crop and mirror, from prepared images", "crop, prepared", "crop", 3.0),
 )
 
@@ -65,40 +64,46 @@ def main() -> None:
         folder = Path(name)
         os.environ["CONVWISE_CACHE"] = str(folder / "cache")
         photos = common.unpack("ants_bees", folder / "photos", CLAIM)
-        small = common.unpack("cifar10", folder / "small", CLAIM, images=12_000)
-        rates, n = photo_rates(photos, args.repetitions)
-        small_rates, growth = small_rates_and_growth(small, args.repetitions)
-    report(rates, small_rates, growth, n=n, repetitions=args.repetitions)
+        rates, n, seconds = photo_rates(photos, args.repetitions)
+    report(medians_of(rates), seconds, n=n, repetitions=args.repetitions)
 
 
-def photo_rates(data: Path, repetitions: int) -> tuple[dict[str, list[Rate]], int]:
-    """Rates of each way, by repetition, and how many photos there are."""
+def photo_rates(data: Path, repetitions: int) -> tuple[dict[str, list[Rate]], int, float]:
+    """Rates of each way, by repetition; how many photos there are; CPU seconds that preparing them took."""
     preprocessing = Preprocessing(resolution=SIDE)
-    found = prepared(data, preprocessing)
+    found, seconds = prepared(data, preprocessing)
     listing = list_folder(data)
     paths = [listing.path(sample) for sample in found.samples]
     files = FileImages(listing, found.samples, Reduction.for_training(preprocessing, resize=False))
+    reduced = FileImages(listing, found.samples, Reduction.for_training(preprocessing))
     loaders = {
         "all, files": ours(files, len(files), EVERYTHING, preprocessing),
         "crop, files": ours(files, len(files), CROP, preprocessing),
+        "crop, reduced files": ours(reduced, len(files), CROP, preprocessing),
         "all, prepared": ours(found.rows[0], len(files), EVERYTHING, preprocessing),
         "crop, prepared": ours(found.rows[0], len(files), CROP, preprocessing),
         "all": peer(paths, augmenters.albumentations_all(SIDE)),
         "crop": peer(paths, augmenters.albumentations_crop(SIDE, antialias=False)),
     }
-    return measure(loaders, repetitions), len(files)
+    return measure(loaders, repetitions), len(files), seconds
 
 
-def prepared(data: Path, preprocessing: Preprocessing) -> Gathered:
-    return prepare_images(list_folder(data), Reduction.for_training(preprocessing), threads=THREADS)
+def prepared(data: Path, preprocessing: Preprocessing) -> tuple[Gathered, float]:
+    """Prepared images, and the CPU seconds that they took."""
+    begun = cpu_seconds()
+    found = prepare_images(list_folder(data), Reduction.for_training(preprocessing), threads=THREADS)
+    return found, cpu_seconds() - begun
 
 
-def ours(images: Images, n: int, augmentation: Augmentation, preprocessing: Preprocessing) -> Loader:
-    sizes = [BATCH] * (n // BATCH) + ([n % BATCH] if n % BATCH else [])
+def ours(
+    images: Images, n: int, augmentation: Augmentation, preprocessing: Preprocessing,
+    *, batch: int = BATCH, threads: int = THREADS,
+) -> Loader:  # fmt: skip
+    sizes = [batch] * (n // batch) + ([n % batch] if n % batch else [])
 
     def epoch(number: int) -> Iterator[Any]:
         order = Epoch.shuffled(0, number, sizes)
-        return (batch.pixels for batch in batches(images, order, augmentation, preprocessing, threads=THREADS))
+        return (made.pixels for made in batches(images, order, augmentation, preprocessing, threads=threads))
 
     return epoch
 
@@ -132,22 +137,12 @@ def cpu_seconds() -> float:
     return float(sum(t.user + t.system for t in times))
 
 
-def small_rates_and_growth(data: Path, repetitions: int) -> tuple[list[Rate], float]:
-    """Rates at 32 px, and how many MB the process grows by from the second epoch to the last of 20."""
-    preprocessing = Preprocessing(resolution=SMALL, crop=1.0)
-    found = prepared(data, preprocessing)
-    loader = ours(found.rows[0], len(found.samples), Augmentation.usual("mirror", "shift"), preprocessing)
-    rates = measure({"small": loader}, repetitions)["small"]
-    resident = []
-    for number in range(EPOCHS):
-        for _ in loader(number):
-            pass
-        resident.append(psutil.Process().memory_info().rss / 1e6)
-    return rates, resident[-1] - resident[1]
+def medians_of(rates: dict[str, list[Rate]]) -> dict[str, Rate]:
+    """Median of each way."""
+    return {way: Rate(*map(statistics.median, zip(*found, strict=True))) for way, found in rates.items()}
 
 
-def report(rates: dict[str, list[Rate]], small: list[Rate], growth: float, *, n: int, repetitions: int) -> None:
-    medians = {way: Rate(*map(statistics.median, zip(*found, strict=True))) for way, found in rates.items()}
+def report(medians: dict[str, Rate], seconds: float, *, n: int, repetitions: int) -> None:
     rows, ratios = [], {}
     for what, mine, other, floor in ROWS:
         ratio = medians[mine].images_per_second / medians[other].images_per_second
@@ -160,17 +155,11 @@ def report(rates: dict[str, list[Rate]], small: list[Rate], growth: float, *, n:
                 f"{ratio:.1f}x", f"{floor:g}x", ratio >= floor,
             )
         )  # fmt: skip
-    at_32 = statistics.median(rate.images_per_second for rate in small)
-    what = f"batches at {SMALL} px on {THREADS} cores: crop and mirror"
-    rows.append(common.Row(what, f"{at_32:.0f} images/s", floor=f"{SMALL_FLOOR} images/s", met=at_32 >= SMALL_FLOOR))
-    what = f"memory after {EPOCHS} epochs of it, against the second"
-    rows.append(common.Row(what, f"{growth:+.1f} MB", floor=f"{GROWTH_MB:g} MB", met=growth <= GROWTH_MB))
-    ours = {way: medians[way]._asdict() for way in rates if "," in way}
     common.report(
         CLAIM,
         rows,
-        ours={**ours, "small": {"images_per_second": at_32}, "growth_mb": growth},
-        peer={way: medians[way]._asdict() for way in rates if "," not in way},
+        ours={"prepare_cpu_seconds": seconds, **{way: f._asdict() for way, f in medians.items() if "," in way}},
+        peer={way: found._asdict() for way, found in medians.items() if "," not in way},
         ratio=ratios,
         n=n,
         repetitions={"all": repetitions},

@@ -76,20 +76,19 @@ def torchvision_all(side: int) -> v2.Transform:
 
 
 def on_arrays(transform: Any) -> Callable[[Pixels], Pixels]:
-    """Let albumentations take and give an array (H, W, 3)."""
+    """Let albumentations take and give an array (H, W, 3); what is part of the photo is copied, as a batch must do."""
 
     def run(pixels: Pixels) -> Pixels:
-        found: Pixels = transform(image=pixels)["image"]
-        return found
+        return np.ascontiguousarray(transform(image=pixels)["image"])
 
     return run
 
 
 def on_tensors(transform: v2.Transform) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Let torchvision take and give a tensor (3, H, W) whose memory is (H, W, 3), on which it is quickest."""
+    """Let torchvision take and give a tensor (3, H, W) whose memory is (H, W, 3), on which it is quickest; as above."""
 
     def run(pixels: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = transform(pixels)
-        return found
+        return found.clone() if found._is_view() else found
 
     return run

@@ -26,4 +26,4 @@ class JpegDataset(torch.utils.data.Dataset[Pixels]):
         found = cv2.imread(str(self.paths[sample]), cv2.IMREAD_COLOR_RGB)
         if found is None:  # the stray GIF
             found = np.zeros((300, 300, 3), np.uint8)
-        return np.ascontiguousarray(self.augment(found.astype(np.uint8, copy=False)))
+        return self.augment(found.astype(np.uint8, copy=False))

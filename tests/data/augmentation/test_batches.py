@@ -122,8 +122,8 @@ def test_work_is_done_in_threads_or_where_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_at_most_two_batches_are_made_ahead(threads: int) -> None:
-    photos = Photos(1000)
-    running = batches(photos, Epoch.shuffled(0, 0, [20] * 50), Augmentation(mirror=1), SMALL, threads=threads)
+    photos, large = Photos(1000), Preprocessing(resolution=160)  # 77 kB: a part is not too small with 3 of them
+    running = batches(photos, Epoch.shuffled(0, 0, [20] * 50), Augmentation(mirror=1), large, threads=threads)
     for done in range(1, 6):
         next(running)
         assert len(photos.seen) <= 20 * (done + 2) + 20
@@ -131,6 +131,16 @@ def test_at_most_two_batches_are_made_ahead(threads: int) -> None:
     seen = len(photos.seen)
     assert seen < 200
     assert threading.active_count() < 20
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_of_small_images_at_most_four_parts_a_thread_are_made_ahead(threads: int) -> None:
+    photos = Photos(1000)
+    running = batches(photos, Epoch.shuffled(0, 0, [20] * 50), Augmentation(mirror=1), SMALL, threads=threads)
+    for done in range(1, 6):
+        next(running)
+        assert len(photos.seen) <= 20 * (done + 4 * threads)  # a batch of 35 kB is one part
+    running.close()  # type: ignore[attr-defined]
 
 
 def test_an_image_that_fails_stops_the_batches_with_its_error() -> None:

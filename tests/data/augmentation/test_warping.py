@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -124,6 +125,40 @@ def test_resized_and_sampled_crops_agree() -> None:
             difference = np.abs(resized - sampled)[2:-2, 2:-2]
             assert difference.mean() < 1.2  # an odd last row is left out of what is halved
             assert difference.max() <= 12
+
+
+@pytest.mark.parametrize("size", [(0.1, 0.1), (0.23, 0.31), (0.38, 0.29), (0.43, 0.42)])
+@pytest.mark.parametrize("mirror", [1.0, -1.0])
+def test_resized_and_sampled_crops_are_the_same_levels_where_nothing_is_halved(
+    size: tuple[float, float], mirror: float
+) -> None:
+    # 35 to 149 pixels of a geometric mean of 346 become 100: each way rounds once or twice, and reads the same places
+    photo, preprocessing = texture(300, 400), Preprocessing(resolution=100)
+    drawn = Draw(size=size, place=(0.3, 0.6), turn=(mirror, 0.0, 0.0, 1.0))
+    resized = apply(photo, drawn, Augmentation(), preprocessing).astype(int)
+    for other in ({"grid": np.zeros((3, 3, 2), np.float32)}, {"turn": (mirror, 1e-6, 0.0, 1.0)}):
+        sampled = apply(photo, drawn._replace(**other), Augmentation(), preprocessing)
+        difference = np.abs(resized - sampled)[2:-2, 2:-2]  # the map reads beyond the crop
+        assert difference.max() <= 1
+        assert difference.mean() < 0.1
+
+
+def test_a_mirrored_crop_is_the_crop_mirrored() -> None:
+    photo, preprocessing = texture(300, 400), Preprocessing(resolution=100)
+    for drawn in draw(Augmentation.usual("area"), 0, 0, range(20)):
+        plain = apply(photo, drawn, Augmentation(), preprocessing)
+        mirrored = apply(photo, drawn._replace(turn=(-1.0, 0.0, 0.0, 1.0)), Augmentation(), preprocessing)
+        assert np.array_equal(mirrored, plain[:, ::-1])
+
+
+@pytest.mark.parametrize("flag", [False, True])
+def test_opencv_s_choice_of_kernels_is_as_before_afterwards(flag: bool) -> None:
+    before = cv2.ipp.useIPP_NotExact()
+    cv2.ipp.setUseIPP_NotExact(flag)
+    asked = cv2.ipp.useIPP_NotExact()
+    apply(texture(64, 64), Draw(size=(0.5, 0.5)), Augmentation(), Preprocessing(resolution=20))
+    assert cv2.ipp.useIPP_NotExact() == asked
+    cv2.ipp.setUseIPP_NotExact(before)
 
 
 @pytest.mark.parametrize("angle", [13, 45, 200])

@@ -1,6 +1,8 @@
 """A draw applied to one image: one warp, one colour matrix, and what is erased."""
 
 import math
+from collections.abc import Iterable
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -8,7 +10,8 @@ import numpy as np
 from ...errors import UsageError
 from ..preprocessing import Preprocessing
 from .colour import LUMA
-from .drawing import Draw
+from .drawing import Draw, Draws
+from .moving import movable, move
 from .record import Augmentation
 from .warping import Pixels, warp
 
@@ -42,11 +45,30 @@ def apply(
     if out is None:
         out = np.empty(preprocessing.shape, np.uint8)
     warp(pixels, draw, augmentation, preprocessing, out)
-    if draw.colour is not None:
-        _recolour(out, draw)
-    if draw.erased is not None:
-        _erase(out, draw.erased, preprocessing.mean)
+    _finish(out, draw, preprocessing)
     return out
+
+
+def apply_all(images: Iterable[Pixels], draws: Draws, preprocessing: Preprocessing, out: Pixels) -> None:
+    """Augment n images into `out` (n, resolution, resolution, channels) as `apply` does each of them, byte for byte."""
+    rest = iter(images)
+    taken, together = movable(rest, draws, preprocessing)
+    if not together:
+        for pixels, drawn, view in zip(chain(taken, rest), draws, out, strict=True):
+            apply(pixels, drawn, draws.augmentation, preprocessing, view)
+        return
+    move(taken, draws, preprocessing, out)
+    if draws.colour is not None or draws.erased is not None:
+        for drawn, view in zip(draws, out, strict=True):
+            _finish(view, drawn, preprocessing)
+
+
+def _finish(pixels: Pixels, draw: Draw, preprocessing: Preprocessing) -> None:
+    """All but the geometry, in place."""
+    if draw.colour is not None:
+        _recolour(pixels, draw)
+    if draw.erased is not None:
+        _erase(pixels, draw.erased, preprocessing.mean)
 
 
 def _recolour(pixels: Pixels, draw: Draw) -> None:

@@ -49,7 +49,7 @@ def warp(pixels: Pixels, draw: Draw, augmentation: Augmentation, preprocessing: 
     A crop that lies straight is resized, or copied where it has the size of the output, which changes no level;
     everything else goes through one map.
     """
-    border = BORDERS["black" if preprocessing.fit == "pad" else augmentation.border]
+    border = border_of(augmentation, preprocessing)
     box = crop_box(pixels.shape[0], pixels.shape[1], draw, augmentation.shift, preprocessing)
     if pixels.shape[2] == 1:
         pixels, out = pixels[:, :, 0], out[:, :, 0]  # what OpenCV makes of one channel
@@ -63,6 +63,11 @@ def warp(pixels: Pixels, draw: Draw, augmentation: Augmentation, preprocessing: 
         _resize(reduced, a < 0, out)
     else:
         _sample(pixels, box, draw, border, out)
+
+
+def border_of(augmentation: Augmentation, preprocessing: Preprocessing) -> int:
+    """OpenCV's word for what is seen beyond the image."""
+    return BORDERS["black" if preprocessing.fit == "pad" else augmentation.border]
 
 
 def crop_box(height: int, width: int, draw: Draw, shift: float, preprocessing: Preprocessing) -> Box:
@@ -85,6 +90,11 @@ def _place(share: float, room: int) -> int:
     return min(room, int(share * (room + 1)))
 
 
+def places(shares: Floats, room: int) -> NDArray[np.int64]:
+    """`_place` for many, (n,)."""
+    return np.minimum(room, (shares.astype(float) * (room + 1)).astype(np.int64))
+
+
 def _inside(box: Box, pixels: Pixels) -> bool:
     return box.left >= 0 <= box.top and box.right <= pixels.shape[1] and box.bottom <= pixels.shape[0]
 
@@ -104,14 +114,15 @@ def _copy(pixels: Pixels, box: Box, border: int, mirrored: bool, out: Pixels) ->
 
 
 def _resize(crop: Pixels, mirrored: bool, out: Pixels) -> None:
-    """Resize; the smaller of both sides is mirrored."""
-    size = out.shape[1::-1]
-    if mirrored and crop.size < out.size:
-        cv2.resize(cv2.flip(crop, 1), size, out)
-    elif mirrored:
-        cv2.flip(cv2.resize(crop, size), 1, out)
-    else:
-        cv2.resize(crop, size, out)
+    """Resize, by Intel's kernels where OpenCV has them: quicker than its own, and nearer to the exact levels."""
+    before = cv2.ipp.useIPP_NotExact()  # of this thread; "not exact" means other roundings than OpenCV's own
+    cv2.ipp.setUseIPP_NotExact(True)
+    try:
+        cv2.resize(crop, out.shape[1::-1], out)
+    finally:
+        cv2.ipp.setUseIPP_NotExact(before)
+    if mirrored:
+        cv2.flip(out, 1, out)
 
 
 def _halved(pixels: Pixels, across: float, down: float) -> tuple[Pixels, int, int]:
@@ -123,7 +134,8 @@ def _halved(pixels: Pixels, across: float, down: float) -> tuple[Pixels, int, in
         down: the same along y.
 
     Returns:
-        What is left, and how many columns and rows of the image became one.
+        What is left, in memory of its own, and how many columns and rows of the image became one. An interpolation
+        would wait for the memory of each row in turn, where a copy does not: with it, it is a third quicker.
     """
     columns = rows = 1
     while True:
@@ -132,13 +144,14 @@ def _halved(pixels: Pixels, across: float, down: float) -> tuple[Pixels, int, in
         elif max(across, down) > COARSEST_AXIS:
             x, y = (2, 1) if across > down else (1, 2)
         else:
-            return pixels, columns, rows
+            break
         height, width = pixels.shape[0] // y, pixels.shape[1] // x
         if not (height and width):
-            return pixels, columns, rows
+            break
         # linear interpolation at exactly half the size is the mean
         pixels = cv2.resize(pixels[: height * y, : width * x], (width, height), interpolation=cv2.INTER_LINEAR)
         across, down, columns, rows = across / x, down / y, columns * x, rows * y
+    return pixels.copy() if columns == rows == 1 else pixels, columns, rows
 
 
 def _sample(pixels: Pixels, box: Box, draw: Draw, border: int, out: Pixels) -> None:
