@@ -53,6 +53,7 @@ def test_a_row_begins_unchanged_and_every_other_picture_is_changed(
     [
         ("mirror", ["mirrored"]),
         ("area", ["8% of the area", "31% of the area", "77% of the area", "100% of the area"]),
+        ("zoom", ["x 1.14", "x 1.43", "x 2.00", "x 2.29"]),
         ("shift", ["-12.5 % right", "-6.25 % right", "+6.25 % right", "+12.5 % right"]),
         ("rotation", ["-15\N{DEGREE SIGN}", "-7.5\N{DEGREE SIGN}", "+7.5\N{DEGREE SIGN}", "+15\N{DEGREE SIGN}"]),
         ("brightness", ["x 0.6", "x 0.8", "x 1.2", "x 1.4"]),
@@ -80,7 +81,7 @@ def test_a_caption_is_true_of_its_picture(photos: list[Pixels]) -> None:
 
 def test_together_shows_what_training_draws(camera: Photographer, photos: list[Pixels]) -> None:
     preprocessing = Preprocessing(resolution=SIDE)
-    everything = Augmentation.usual(*(name for name in USUAL if name not in ("shift", "mixup", "cutmix")))
+    everything = Augmentation.usual(*(name for name in USUAL if name not in ("zoom", "shift", "mixup", "cutmix")))
     for epoch, pixels in enumerate(camera.together(1, 4, mixed=False)[1:]):
         drawn = draw(everything, 0, epoch, [1])[0]
         assert np.array_equal(pixels, apply(photos[1], drawn, everything, preprocessing))

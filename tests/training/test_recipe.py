@@ -212,8 +212,7 @@ def test_the_papers_change_their_images_as_they_say() -> None:
     assert of("resnet56") == Augmentation(mirror=0.5, shift=0.125, border="black")  # 4 of 32
     assert of("resnet110") == of("resnet56")
     for network, largest in (("vgg16", 512), ("resnet50", 480)):
-        shares = ((224 / largest) ** 2, (224 / 256) ** 2)
-        assert of(network) == Augmentation(mirror=0.5, area=shares, ratio=(1.0, 1.0), pca=0.1)
+        assert of(network) == Augmentation(mirror=0.5, zoom=(256 / 224, largest / 224), pca=0.1)
     for network in ("googlenet", "efficientnet_b0", "mobilenet_v2"):
         assert (of(network).area, of(network).ratio, of(network).mirror) == ((0.08, 1.0), (3 / 4, 4 / 3), 0.5)
     assert of("googlenet").brightness > 0 == of("efficientnet_b0").brightness

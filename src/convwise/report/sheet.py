@@ -9,7 +9,7 @@ from ..data.augmentation.record import Colours
 from .tiles import Photographer, Pixels, Row, Tile
 
 COLUMNS = (
-    ("mirror", "area", "shift", "rotation", "shear", "warp", "erasing"),
+    ("mirror", "area", "zoom", "shift", "rotation", "shear", "warp", "erasing"),
     ("brightness", "contrast", "saturation", "hue", "channel_shift", "pca", "mixup", "cutmix"),
 )
 TILES = 5  # a row

@@ -76,6 +76,12 @@ def _area(field: str) -> Caption:
     return caption
 
 
+def _zoom(a: Augmentation, u: float) -> str:
+    assert a.zoom is not None
+    low, high = a.zoom
+    return f"x {low + (high - low) * u:.2f}"
+
+
 def _says(text: str) -> Caption:
     return lambda a, u: text  # noqa: ARG005
 
@@ -103,6 +109,7 @@ DEGREES = "\N{DEGREE SIGN}"
 SHOWN = {
     "mirror": Shown("mirror", "left and right exchanged, probability {mirror:g}", 0, _says("mirrored"), (0.0,)),
     "area": Shown("random resized crop", "{area[0]:.0%} to {area[1]:.0%} of the area, 3:4 to 4:3", 0, _area("area")),
+    "zoom": Shown("zoom", "square crops; the shorter side is {zoom[0]:.2f} to {zoom[1]:.2f} times theirs", 0, _zoom),
     "shift": Shown("shift", "the crop by up to {shift:.3g} of its side each way", 0, _spread("shift", " % right", 100)),
     "rotation": Shown("rotation", "up to {rotation:g} degrees each way", 0, _spread("rotation", DEGREES)),
     "shear": Shown("shear", "up to {shear:g} degrees each way", 1, _spread("shear", DEGREES)),
@@ -137,7 +144,7 @@ class Photographer:
     def __init__(self, photos: Sequence[Pixels], pca_colours: Colours, *, seed: int, side: int) -> None:
         self._photos, self._seed = photos, seed
         self._usual = {name: replace(Augmentation.usual(name), pca_colours=pca_colours) for name in OPERATIONS}
-        names = [name for name in OPERATIONS if name != "shift"]  # the random crop replaces it
+        names = [name for name in OPERATIONS if name not in ("zoom", "shift")]
         self._mixed = replace(Augmentation.usual(*names), pca_colours=pca_colours)
         self._unmixed = replace(self._mixed, mixup=0.0, cutmix=0.0)
         self._preprocessing = Preprocessing(resolution=side, crop=1.0)  # as training from scratch has it

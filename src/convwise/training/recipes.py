@@ -25,9 +25,9 @@ class Named(NamedTuple):
     departs: str
 
 
-def _square_crops(crop: int, smallest: int, largest: int) -> Augmentation:
-    """Square crops of images whose shorter side has any length from smallest to largest, and AlexNet's colours."""
-    return Augmentation(mirror=0.5, area=((crop / largest) ** 2, (crop / smallest) ** 2), ratio=(1.0, 1.0), pca=0.1)
+def _scaled(smallest: int, largest: int) -> Augmentation:
+    """Crops of 224 pixels of images whose shorter side has any length between, mirrored, and AlexNet's colours."""
+    return Augmentation(mirror=0.5, zoom=(smallest / 224, largest / 224), pca=0.1)
 
 
 def _every(epochs: float, factor: float, last: int) -> tuple[tuple[float, float], ...]:
@@ -42,7 +42,6 @@ CIFAR = Augmentation(mirror=0.5, shift=4 / 32, border="black")
 # 224 of 256 pixels: moved by up to 16 either way, at the scale of the evaluation
 ALEXNET_CROPS = Augmentation(mirror=0.5, shift=16 / 224, pca=0.1)
 INCEPTION = Augmentation(mirror=0.5, area=(0.08, 1.0))
-SCALES = "the share of the area is uniform, the paper's is the length of the shorter side"
 OF_PAPERS = Recipe(schedule="steps", drops=((30, 0.1),), warm_up=0.0, nesterov=False, decay_all=True)
 TF = replace(OF_PAPERS, optimizer="rmsprop", nesterov=True)  # nesterov is sgd's alone: left at its default
 EPSILON = "epsilon 1, which is not in the paper, is opt_epsilon's default in slim's train_image_classifier.py"
@@ -69,11 +68,11 @@ ALEXNET = Named(
 VGG = Named(
     replace(
         OF_PAPERS, epochs=74, batch=256, lr=0.01, weight_decay=5e-4,
-        drops=tuple(zip((25, 50, 65), TENTHS, strict=True)), augmentation=_square_crops(224, 256, 512),
+        drops=tuple(zip((25, 50, 65), TENTHS, strict=True)), augmentation=_scaled(256, 512),
     ),
     "Simonyan & Zisserman 2015, section 3.1: SGD, momentum 0.9, 74 epochs; crops of 224 pixels, shorter side 256 to "
     "512, mirrored, AlexNet's colours",
-    f"{PLATEAU}; {SCALES}; deep nets start from He initialisation, not from net A",
+    f"{PLATEAU}; deep nets start from He initialisation, not from net A",
 )  # fmt: skip
 NIN = Named(
     replace(
@@ -98,11 +97,11 @@ GOOGLENET = Named(
 RESNET = Named(
     replace(
         OF_PAPERS, epochs=120, batch=256, lr=0.1, weight_decay=1e-4,
-        drops=tuple(zip((30, 60, 90), TENTHS, strict=True)), augmentation=_square_crops(224, 256, 480),
+        drops=tuple(zip((30, 60, 90), TENTHS, strict=True)), augmentation=_scaled(256, 480),
     ),
     "He et al. 2016, section 3.4: SGD, momentum 0.9, up to 600,000 steps, 120 epochs of ImageNet; crops of 224 pixels, "
     "shorter side 256 to 480, mirrored, AlexNet's colours",
-    f"{PLATEAU}, as torchvision does; {SCALES}",
+    f"{PLATEAU}, as torchvision does",
 )  # fmt: skip
 RESNET_CIFAR = Named(
     replace(

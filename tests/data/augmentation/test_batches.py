@@ -17,7 +17,7 @@ from convwise.data.preprocessing import Preprocessing
 
 Pixels = NDArray[np.uint8]
 
-EVERYTHING = Augmentation.usual(*(name for name in OPERATIONS if name != "shift"))
+EVERYTHING = Augmentation.usual(*(name for name in OPERATIONS if name not in ("zoom", "shift")))
 SMALL = Preprocessing(resolution=24)
 
 

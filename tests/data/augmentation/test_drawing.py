@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from convwise.data.augmentation import OPERATIONS, Augmentation, Draw, draw, hashing
 from convwise.data.augmentation.drawing import STREAMS
 
-EVERYTHING = Augmentation.usual(*(name for name in OPERATIONS if name != "shift"))
+EVERYTHING = Augmentation.usual(*(name for name in OPERATIONS if name not in ("zoom", "shift")))
 N = 60_000
 
 Floats = NDArray[np.float32]
@@ -78,9 +78,9 @@ def test_another_seed_epoch_or_sample_is_drawn_otherwise() -> None:
         assert not same(first, draw(EVERYTHING, seed, epoch, [sample])[0])
 
 
-@pytest.mark.parametrize("name", [name for name in OPERATIONS if name != "shift"])  # which `area` replaces
+@pytest.mark.parametrize("name", [name for name in OPERATIONS if name not in ("zoom", "shift")])
 def test_an_operation_turned_on_leaves_the_others_as_they_were(name: str) -> None:
-    others = Augmentation.usual(*(other for other in OPERATIONS if other not in (name, "shift")))
+    others = Augmentation.usual(*(other for other in OPERATIONS if other not in (name, "zoom", "shift")))
     fields = {  # what an operation may change
         "mirror": {"turn"}, "rotation": {"turn"}, "shear": {"turn"}, "area": {"size", "place"}, "warp": {"grid"},
         "erasing": {"erased"}, "mixup": {"mixed", "share"}, "cutmix": {"mixed", "share"},

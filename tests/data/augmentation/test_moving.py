@@ -84,7 +84,7 @@ def test_colours_and_erasing_follow_image_by_image(counted: list[int]) -> None:
     assert counted == [N, N]
 
 
-@pytest.mark.parametrize("operation", ["rotation", "shear", "warp", "area"])
+@pytest.mark.parametrize("operation", ["rotation", "shear", "warp", "area", "zoom"])
 def test_what_is_interpolated_goes_alone(counted: list[int], operation: str) -> None:
     check(noise(16, 16, n=9), Augmentation.usual("mirror", operation), rule(16, crop=1.0))
     assert not counted

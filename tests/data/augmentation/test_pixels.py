@@ -69,7 +69,7 @@ def test_the_size_of_a_crop_is_measured_by_the_mean_of_both_sides_and_fits_the_i
     wide = np.tile(2 * np.arange(16, dtype=np.uint8), (4, 1))  # mean side 8: a crop of 1 x 0.25 is 8 x 2 pixels
     how = Augmentation(area=(1, 1))
     assert grey(wide, Draw(size=(1.0, 0.25), place=(0.0, 0.0)), how) == [[1, 5, 9, 13]] * 4  # means of two
-    assert grey(wide, Draw(size=(1.0, 1.0), place=(0.999, 0.0)), how) == [[17, 21, 25, 29]] * 4  # 8 x 4: no higher
+    assert grey(wide, Draw(size=(1.0, 1.0), place=(0.999, 0.0)), how) == [[24, 26, 28, 30]] * 4  # 8 x 8: 4 x 4
 
 
 def test_a_crop_that_is_enlarged_interpolates_between_the_centres_of_pixels() -> None:

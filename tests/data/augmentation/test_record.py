@@ -92,7 +92,18 @@ def test_mixing_is_known() -> None:
         ),
         (
             {"area": (0.5, 1), "shift": 0.1},
-            "augmentation shift moves the evaluation's crop, which area (0.5, 1) replaces; set one of the two",
+            "augmentation area and shift each say where the crop is; set one of area, zoom and shift",
+        ),
+        (
+            {"area": (0.5, 1), "zoom": (1, 2)},
+            "augmentation area and zoom each say where the crop is; set one of area, zoom and shift",
+        ),
+        (
+            {"zoom": (0.5, 2)},
+            (
+                "augmentation zoom must be two numbers, the image's shorter side in sides of the crop, rising within "
+                "[1, 100], got (0.5, 2)"
+            ),
         ),
         (
             {"warp": 0.05, "warp_nodes": 8},

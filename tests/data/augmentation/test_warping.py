@@ -21,8 +21,9 @@ from convwise.errors import UsageError
 
 Pixels = NDArray[np.uint8]
 
-ANY_CROP = Augmentation.usual(*(name for name in OPERATIONS if name != "shift"))
-ANY_SHIFT = Augmentation.usual(*(name for name in OPERATIONS if name != "area"))
+ANY_CROP = Augmentation.usual(*(name for name in OPERATIONS if name not in ("zoom", "shift")))
+ANY_ZOOM = Augmentation.usual("zoom", "mirror", "rotation", "warp")
+ANY_SHIFT = Augmentation.usual(*(name for name in OPERATIONS if name not in ("area", "zoom")))
 
 
 def grey(resolution: int, **fields: Any) -> Preprocessing:
@@ -194,14 +195,62 @@ def test_reflections_of_a_far_corner_come_from_the_image_s_own_depth() -> None:
 
 def test_the_box_of_the_evaluation_is_the_evaluation_s() -> None:
     # facts of preprocessing.py: side int(375 * 0.875) = 328, left (500 - 328) // 2 = 86, top (375 - 328) // 2 = 23
-    assert crop_box(375, 500, Draw(), 0.0, Preprocessing()) == Box(86, 23, 86 + 328, 23 + 328)
-    assert crop_box(7, 10, Draw(), 0.0, Preprocessing(fit="squash")) == Box(0, 0, 10, 7)
-    assert crop_box(7, 10, Draw(), 0.0, Preprocessing(fit="pad")) == Box(0, -2, 10, 8)
+    assert crop_box(375, 500, Draw(), Augmentation(), Preprocessing()) == Box(86, 23, 86 + 328, 23 + 328)
+    assert crop_box(7, 10, Draw(), Augmentation(), Preprocessing(fit="squash")) == Box(0, 0, 10, 7)
+    assert crop_box(7, 10, Draw(), Augmentation(), Preprocessing(fit="pad")) == Box(0, -2, 10, 8)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "size", "box"),
+    [
+        # drawn, in geometric means of the sides: 640 x 360 has 480. 0.6 x 480 = 288 a side fits
+        (640, 360, (0.6, 0.6), (288, 288)),
+        # 0.875 x 480 = 420 a side is more than 360 high: both become 360, not 420 x 360
+        (640, 360, (0.875, 0.875), (360, 360)),
+        # 0.9 x 480 = 432 wide and 0.9 x 4/3 x 480 = 576 high, by 360 / 576: 270 x 360, still 3:4
+        (640, 360, (0.9, 1.2), (270, 360)),
+        (360, 640, (1.2, 0.9), (360, 270)),
+        # twice as wide as 300 x 200 (mean 244.95) is: 2.5 x 244.95 = 612 wide, 1.25 x 244.95 = 306 high, by 300 / 612
+        (300, 200, (2.5, 1.25), (300, 150)),
+        (900, 1, (1.0, 1.0), (1, 1)),
+    ],
+)
+def test_a_crop_keeps_its_ratio_where_the_image_is_too_narrow_or_too_low_for_it(
+    width: int, height: int, size: tuple[float, float], box: tuple[int, int]
+) -> None:
+    found = crop_box(height, width, Draw(size=size), Augmentation(area=(0.08, 1.0)), Preprocessing())
+    assert (found.width, found.height) == box
+    assert (found.left + found.right) // 2 == pytest.approx(width // 2, abs=1)
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (360, 640), (375, 500), (256, 256)])
+def test_random_crops_stay_within_their_ratios_in_images_of_any_form(width: int, height: int) -> None:
+    how = Augmentation.usual("area")
+    boxes = [crop_box(height, width, drawn, how, Preprocessing()) for drawn in draw(how, 0, 0, range(2000))]
+    ratios = np.array([box.width / box.height for box in boxes])
+    assert [ratios.min(), ratios.max()] == pytest.approx([3 / 4, 4 / 3], rel=0.02)  # rounding to whole pixels
+    areas = np.array([box.width * box.height for box in boxes]) / (width * height)
+    largest = 4 / 3 * min(width, height) / max(width, height)
+    assert [areas.min(), areas.max()] == pytest.approx([0.08, min(1, largest)], rel=0.03)
+
+
+@pytest.mark.parametrize(("width", "height"), [(500, 375), (375, 500), (640, 360)])
+def test_a_zoom_shows_the_shorter_side_at_the_lengths_that_the_papers_say(width: int, height: int) -> None:
+    # 224 pixels of an image whose shorter side has any length from 256 to 512, each as likely: of 375 pixels
+    # 224 / 512 x 375 = 164 to 224 / 256 x 375 = 328 are shown
+    how = Augmentation(zoom=(256 / 224, 512 / 224))
+    boxes = [crop_box(height, width, drawn, how, Preprocessing()) for drawn in draw(how, 0, 0, range(4000))]
+    assert all(box.width == box.height for box in boxes)
+    lengths = np.array([224 * min(width, height) / box.width for box in boxes])
+    assert [lengths.min(), lengths.mean(), lengths.max()] == pytest.approx([256, 384, 512], abs=5)
+    assert np.histogram(lengths, 4, (256, 512))[0] == pytest.approx(1000, abs=140)  # five standard deviations
+    assert min(box.left for box in boxes) == min(box.top for box in boxes) == 0
+    assert (max(box.right for box in boxes), max(box.bottom for box in boxes)) == (width, height)
 
 
 def test_every_place_of_a_shift_is_as_likely() -> None:
     how = Augmentation(shift=0.125)
-    boxes = [crop_box(32, 32, d, 0.125, Preprocessing(crop=1.0)) for d in draw(how, 0, 0, range(9000))]
+    boxes = [crop_box(32, 32, d, how, Preprocessing(crop=1.0)) for d in draw(how, 0, 0, range(9000))]
     for values in ([b.left for b in boxes], [b.top for b in boxes]):
         counts = np.bincount(np.array(values) + 4)
         assert len(counts) == 9  # 4 pixels each way, as in ResNet's training on CIFAR
@@ -216,7 +265,7 @@ def test_any_size_gives_the_network_s_shape(size: tuple[int, int], channels: int
     preprocessing = Preprocessing(
         channels=channels, resolution=24, fit=fit, mean=(77.0,) * channels, std=(1.0,) * channels
     )
-    for how in (ANY_CROP, ANY_SHIFT):
+    for how in (ANY_CROP, ANY_ZOOM, ANY_SHIFT):
         for drawn in draw(how, 0, 0, range(8)):
             out = apply(pixels, drawn._replace(colour=None), how, preprocessing)
             assert out.shape == preprocessing.shape

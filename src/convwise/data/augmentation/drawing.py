@@ -31,7 +31,8 @@ class Draw(NamedTuple):
     """What one sample gets, in terms that hold for any size of image.
 
     Attributes:
-        size: the crop's width and height, in geometric means of the image's sides; None is the evaluation's crop.
+        size: the crop's width and height, in geometric means of the image's sides, with `zoom` in its shorter one;
+            None is the evaluation's crop.
         place: where the crop lies in its room, from 0 (left, top) to 1.
         turn: 2x2 matrix in rows, from a point of the output to one of the crop, both seen from their centres.
         grid: displacements (nodes, nodes, 2), x and y in shares of the side; None for none.
@@ -134,7 +135,7 @@ def compose(augmentation: Augmentation, uniforms: Source, grid_words: hashing.Wo
         augmentation=a,
         n=n,
         size=operations.sizes(a, uniforms),
-        place=None if a.area is None and not a.shift else np.stack(uniforms("place")[:2]),
+        place=None if a.area is None and a.zoom is None and not a.shift else np.stack(uniforms("place")[:2]),
         turn=operations.turns(a, uniforms, n),
         grid_words=grid_words if a.warp else None,
         colour=colour,

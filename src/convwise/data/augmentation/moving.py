@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..preprocessing import Preprocessing
 from .drawing import Draw, Draws
+from .record import Augmentation
 from .warping import Box, Pixels, border_of, crop_box, places
 
 START, END = Draw(place=(0.0, 0.0)), Draw(place=(1.0, 1.0))
@@ -30,22 +31,22 @@ def movable(images: Iterator[Pixels], draws: Draws, preprocessing: Preprocessing
         Those that were taken, the first that cannot be moved with them included, and whether all of them can be.
     """
     a = draws.augmentation
-    if a.area is not None or a.rotation or a.shear or a.warp:
+    if a.area is not None or a.zoom is not None or a.rotation or a.shear or a.warp:
         return [], False
     taken: list[Pixels] = []
     for pixels in images:
         taken.append(pixels)
         alike = pixels.shape == taken[0].shape and pixels.dtype == np.uint8
-        if not alike or (len(taken) == 1 and not _is_copied(pixels, preprocessing)):
+        if not alike or (len(taken) == 1 and not _is_copied(pixels, a, preprocessing)):
             return taken, False
     return taken, True
 
 
-def _is_copied(pixels: Pixels, preprocessing: Preprocessing) -> bool:
+def _is_copied(pixels: Pixels, a: Augmentation, preprocessing: Preprocessing) -> bool:
     """Whether the crop of an image has the size of the output."""
     if pixels.ndim != 3 or pixels.shape[2] != preprocessing.channels or not pixels.size:
         return False
-    box = crop_box(pixels.shape[0], pixels.shape[1], START, 0.0, preprocessing)
+    box = crop_box(pixels.shape[0], pixels.shape[1], START, a, preprocessing)
     return box.width == box.height == preprocessing.resolution
 
 
@@ -60,10 +61,10 @@ def move(images: Sequence[Pixels], draws: Draws, preprocessing: Preprocessing, o
     """
     n, side, channels = len(images), preprocessing.resolution, preprocessing.channels
     height, width, _ = images[0].shape
-    border = border_of(draws.augmentation, preprocessing)
-    shift = draws.augmentation.shift
-    first, last = (crop_box(height, width, end, shift, preprocessing) for end in (START, END))
-    left, top = _corners(draws, crop_box(height, width, Draw(), shift, preprocessing), first, last)
+    a = draws.augmentation
+    border = border_of(a, preprocessing)
+    first, last = (crop_box(height, width, end, a, preprocessing) for end in (START, END))
+    left, top = _corners(draws, crop_box(height, width, Draw(), a, preprocessing), first, last)
     # all rows of all images one below the other, and a black one
     tall = np.concatenate([*images, np.zeros((1, width, channels), np.uint8)])
     before, after = max(0, -first.left), max(0, last.right - width)

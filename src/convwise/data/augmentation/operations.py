@@ -38,10 +38,15 @@ def _sides(area: Floats, ratio: Floats) -> Floats:
 
 
 def sizes(a: Augmentation, uniforms: Source) -> Floats | None:
-    """Width and height of the crop, (2, n), in geometric means of the image's sides."""
-    if a.area is None:
+    """Width and height of the crop, (2, n), in geometric means of the sides, or with `zoom` in the shorter one."""
+    if a.area is None and a.zoom is None:
         return None
     of_area, of_ratio, _ = uniforms("size")
+    if a.zoom is not None:
+        low, high = a.zoom
+        side = 1 / (np.float32(low) + np.float32(high - low) * of_area)
+        return np.stack([side, side])
+    assert a.area is not None
     low, high = a.area
     return _sides(np.float32(low) + np.float32(high - low) * of_area, _logarithmic(of_ratio, *a.ratio))
 

@@ -1,8 +1,8 @@
 """What augmentation does to an image, as one record: the strength of every operation, each with its unit.
 
-Sources of the usual strengths, `USUAL`: mirror, area and ratio of GoogLeNet's training; shift of 4 in 32 pixels of
-ResNet's CIFAR training; brightness, contrast and saturation of fb.resnet.torch; PCA of AlexNet, section 4.1; mixup and
-cutmix of their ImageNet recipes; erased area of the paper on random erasing. The others are our choice.
+Sources of the usual strengths, `USUAL`: mirror, area and ratio of GoogLeNet's training; zoom of VGG's; shift of 4 in
+32 pixels of ResNet's CIFAR training; brightness, contrast and saturation of fb.resnet.torch; PCA of AlexNet, section
+4.1; mixup and cutmix of their ImageNet recipes; erased area of the paper on random erasing. The others are our choice.
 """
 
 import math
@@ -16,9 +16,10 @@ Colours = tuple[tuple[float, float, float], ...]
 
 # In the order in which they act.
 OPERATIONS = (
-    "area", "shift", "rotation", "shear", "mirror", "warp", "brightness", "contrast", "saturation", "hue",
+    "area", "zoom", "shift", "rotation", "shear", "mirror", "warp", "brightness", "contrast", "saturation", "hue",
     "channel_shift", "pca", "erasing", "mixup", "cutmix",
 )  # fmt: skip
+CROPS = ("area", "zoom", "shift")  # each says where the crop is: one at most
 # Field -> unit, smallest and largest value.
 NUMBERS: dict[str, tuple[str, float, float]] = {
     "mirror": ("a probability", 0, 1),
@@ -41,13 +42,14 @@ STEEPEST = 0.24  # warp times nodes; neighbours at opposite ends slope 4.11 time
 RANGES: dict[str, tuple[str, float, float]] = {
     "area": ("shares of the image's area", 0.001, 1),
     "ratio": ("width over height", 0.1, 10),
+    "zoom": ("the image's shorter side in sides of the crop", 1, 100),
     "erased_area": ("shares of the image's area", 0.001, 1),
 }
 
 # Field -> strength when an operation is asked for by its name alone.
 USUAL: dict[str, Any] = {
-    "area": (0.08, 1.0), "shift": 0.125, "rotation": 15.0, "shear": 10.0, "mirror": 0.5, "warp": 0.03,
-    "brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 18.0, "channel_shift": 20.0, "pca": 0.1,
+    "area": (0.08, 1.0), "zoom": (256 / 224, 512 / 224), "shift": 0.125, "rotation": 15.0, "shear": 10.0, "mirror": 0.5,
+    "warp": 0.03, "brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 18.0, "channel_shift": 20.0, "pca": 0.1,
     "erasing": 0.25, "mixup": 0.2, "cutmix": 1.0,
 }  # fmt: skip
 
@@ -68,7 +70,10 @@ class Augmentation:
     Attributes:
         mirror: probability of left and right exchanged.
         area: smallest and largest share of the image that a crop takes; None leaves the crop of the evaluation.
-        ratio: smallest and largest width over height of such a crop; its logarithm is uniform.
+        ratio: smallest and largest width over height of such a crop; its logarithm is uniform. A crop that is
+            larger than the image along one side is made smaller along both.
+        zoom: a square crop, of which the image's shorter side has so many sides, from smallest to largest, uniform: the
+            papers' jitter of scale, where the shorter side is 256 to 512 pixels and the crop 224.
         shift: the crop of the evaluation moves by up to this share of its side, in whole pixels, each way.
         rotation: up to so many degrees, each way.
         shear: leans by up to so many degrees to the left or right.
@@ -92,6 +97,7 @@ class Augmentation:
     mirror: float = 0.0
     area: tuple[float, float] | None = None
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    zoom: tuple[float, float] | None = None
     shift: float = 0.0
     rotation: float = 0.0
     shear: float = 0.0
@@ -127,9 +133,10 @@ class Augmentation:
             raise UsageError(
                 f"augmentation pca_colours must be 3 colours of 3 levels in [-255, 255], got {self.pca_colours!r}"
             )
-        if self.area is not None and self.shift:
+        crops = [name for name in CROPS if getattr(self, name)]
+        if len(crops) > 1:
             raise UsageError(
-                f"augmentation shift moves the evaluation's crop, which area {self.area} replaces; set one of the two"
+                f"augmentation {' and '.join(crops)} each say where the crop is; set one of area, zoom and shift"
             )
         if self.warp * self.warp_nodes > STEEPEST:
             raise UsageError(

@@ -50,7 +50,7 @@ def warp(pixels: Pixels, draw: Draw, augmentation: Augmentation, preprocessing: 
     everything else goes through one map.
     """
     border = border_of(augmentation, preprocessing)
-    box = crop_box(pixels.shape[0], pixels.shape[1], draw, augmentation.shift, preprocessing)
+    box = crop_box(pixels.shape[0], pixels.shape[1], draw, augmentation, preprocessing)
     if pixels.shape[2] == 1:
         pixels, out = pixels[:, :, 0], out[:, :, 0]  # what OpenCV makes of one channel
     a, b, c, d = draw.turn
@@ -70,19 +70,25 @@ def border_of(augmentation: Augmentation, preprocessing: Preprocessing) -> int:
     return BORDERS["black" if preprocessing.fit == "pad" else augmentation.border]
 
 
-def crop_box(height: int, width: int, draw: Draw, shift: float, preprocessing: Preprocessing) -> Box:
+def crop_box(height: int, width: int, draw: Draw, augmentation: Augmentation, preprocessing: Preprocessing) -> Box:
     """Place the crop in an image of this size; without size and shift it is the evaluation's."""
     if draw.size is not None:
-        mean = math.sqrt(width * height)
-        w, h = min(width, max(1, round(draw.size[0] * mean))), min(height, max(1, round(draw.size[1] * mean)))
+        w, h = _drawn_sides(height, width, draw.size, square=augmentation.zoom is not None)
         left, top = _place(draw.place[0], width - w), _place(draw.place[1], height - h)
     else:
         sides = {"crop": max(1, int(min(width, height) * preprocessing.crop)), "pad": max(width, height)}
         w, h = (sides[preprocessing.fit],) * 2 if preprocessing.fit in sides else (width, height)
-        across, down = round(shift * w), round(shift * h)
+        across, down = round(augmentation.shift * w), round(augmentation.shift * h)
         left = (width - w) // 2 - across + _place(draw.place[0], 2 * across)
         top = (height - h) // 2 - down + _place(draw.place[1], 2 * down)
     return Box(left, top, left + w, top + h)
+
+
+def _drawn_sides(height: int, width: int, size: tuple[float, float], *, square: bool) -> tuple[int, int]:
+    """Width and height of a crop, in pixels; one that is too wide or too high gets smaller along both, not narrower."""
+    unit = min(width, height) if square else math.sqrt(width * height)
+    unit *= min(1, width / (size[0] * unit), height / (size[1] * unit))
+    return min(width, max(1, round(size[0] * unit))), min(height, max(1, round(size[1] * unit)))
 
 
 def _place(share: float, room: int) -> int:
