@@ -71,11 +71,11 @@ def main() -> None:
 def photo_rates(data: Path, repetitions: int) -> tuple[dict[str, list[Rate]], int, float]:
     """Rates of each way, by repetition; how many photos there are; CPU seconds that preparing them took."""
     preprocessing = Preprocessing(resolution=SIDE)
-    found, seconds = prepared(data, preprocessing)
+    found, seconds = prepared(data, preprocessing, CROP)
     listing = list_folder(data)
     paths = [listing.path(sample) for sample in found.samples]
-    files = FileImages(listing, found.samples, Reduction.for_training(preprocessing, resize=False))
-    reduced = FileImages(listing, found.samples, Reduction.for_training(preprocessing))
+    files = FileImages(listing, found.samples, Reduction.for_training(preprocessing, CROP, resize=False))
+    reduced = FileImages(listing, found.samples, Reduction.for_training(preprocessing, CROP))
     loaders = {
         "all, files": ours(files, len(files), EVERYTHING, preprocessing),
         "crop, files": ours(files, len(files), CROP, preprocessing),
@@ -88,10 +88,11 @@ def photo_rates(data: Path, repetitions: int) -> tuple[dict[str, list[Rate]], in
     return measure(loaders, repetitions), len(files), seconds
 
 
-def prepared(data: Path, preprocessing: Preprocessing) -> tuple[Gathered, float]:
+def prepared(data: Path, preprocessing: Preprocessing, augmentation: Augmentation) -> tuple[Gathered, float]:
     """Prepared images, and the CPU seconds that they took."""
     begun = cpu_seconds()
-    found = prepare_images(list_folder(data), Reduction.for_training(preprocessing), threads=THREADS)
+    reduction = Reduction.for_training(preprocessing, augmentation)
+    found = prepare_images(list_folder(data), reduction, threads=THREADS)
     return found, cpu_seconds() - begun
 
 

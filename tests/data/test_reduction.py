@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convwise.data.augmentation import Augmentation
 from convwise.data.preprocessing import Preprocessing
 from convwise.data.reduction import Reduction
 from convwise.errors import UsageError
@@ -24,14 +25,29 @@ def test_the_shorter_side_is_reduced_and_never_enlarged_and_the_middle_square_li
     ("resolution", "crop"), [(224, 0.875), (224, 1.0), (299, 0.9), (240, 0.965), (32, 1.0), (1, 0.01)]
 )
 def test_the_evaluation_s_crop_of_a_reduced_image_has_just_the_resolution(resolution: int, crop: float) -> None:
-    reduction = Reduction.for_training(Preprocessing(resolution=resolution, crop=crop))
+    reduction = Reduction.for_training(Preprocessing(resolution=resolution, crop=crop), Augmentation(shift=0.1))
     assert int(reduction.side * crop) == resolution
     assert int((reduction.side - 1) * crop) < resolution
 
 
 @pytest.mark.parametrize("fit", ["pad", "squash"])
 def test_without_a_crop_the_shorter_side_is_the_resolution(fit: str) -> None:
-    assert Reduction.for_training(Preprocessing(resolution=100, fit=fit)).side == 100  # type: ignore[arg-type]
+    preprocessing = Preprocessing(resolution=100, fit=fit)  # type: ignore[arg-type]
+    assert Reduction.for_training(preprocessing, Augmentation()).side == 100
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "side"),
+    [
+        (Augmentation(area=(0.08, 1.0)), 305),  # a mean crop is 0.54 of a square of side 304.8: 224 x 224 pixels
+        (Augmentation(area=(0.25, 0.25)), 448),
+        (Augmentation(zoom=(256 / 224, 512 / 224)), 384),  # the mean of 256 and 512
+        (Augmentation(zoom=(256 / 224, 480 / 224)), 368),
+        (Augmentation(mirror=0.5, rotation=30, shift=0.2), 224),
+    ],
+)
+def test_random_crops_of_usual_size_have_the_resolution_too(augmentation: Augmentation, side: int) -> None:
+    assert Reduction.for_training(Preprocessing(crop=1.0), augmentation).side == side
 
 
 def test_the_whole_image_stays_and_is_antialiased() -> None:

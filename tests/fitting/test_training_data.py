@@ -15,6 +15,9 @@ from convwise.data.preprocessing import Preprocessing
 from convwise.data.samples import Listing, Sample
 from convwise.data.sources import Files
 from convwise.errors import DataError
+from convwise.fitting.options import Options
+from convwise.fitting.start import FromScratch
+from convwise.fitting.trained_candidate import TrainedCandidate
 from convwise.fitting.task import Task
 from convwise.fitting.training_data import FROM_FILES, TrainingData, pixel_statistics, training_data
 from convwise.training.batches import Augmented, InMemory
@@ -103,6 +106,14 @@ def test_the_fingerprint_follows_from_files_labels_and_weights() -> None:
     assert make(MOVED, uneven).fingerprint != make(replace(MOVED, balance=True), uneven).fingerprint
     measured = (*task().samples[:8], *(replace(s, sha256="e" * 64) for s in task().samples[8:]))
     assert make(MOVED, task(samples=measured)).fingerprint == same  # nobody learns or chooses by these
+
+
+@pytest.mark.parametrize(("network", "recipe", "side"), [("resnet18", "modern", 305), ("resnet18", "paper", 368)])
+def test_images_are_prepared_as_large_as_the_crops_of_the_recipe_need(network: str, recipe: str, side: int) -> None:
+    options = Options(network=(network,), transfer="none", recipe=recipe)
+    empty = Listing(Path(), (), Files(Path()))
+    _, wholes = TrainedCandidate(FromScratch(network, options), options).jobs(empty)
+    assert wholes.name == f"images at {side} px"
 
 
 def test_one_image_is_nothing_to_learn_from() -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import UsageError
+from .augmentation.record import Augmentation
 from .preprocessing import Preprocessing
 
 
@@ -34,10 +35,18 @@ class Reduction:
             raise UsageError(f"reduction side must be at least 1 pixel, got {self.side}")
 
     @classmethod
-    def for_training(cls, preprocessing: Preprocessing, *, resize: bool = True) -> Self:
-        """The one under which the evaluation's crop has just the network's resolution."""
-        share = preprocessing.crop if preprocessing.fit == "crop" else 1.0
-        side = math.ceil(preprocessing.resolution / share)
+    def for_training(cls, preprocessing: Preprocessing, augmentation: Augmentation, *, resize: bool = True) -> Self:
+        """The one under which crops of usual size have just the network's resolution, where the file has as much.
+
+        They are the evaluation's crop; or, where crops are random, those of mean `area` in a square image, or of mean
+        `zoom`. Smaller ones are enlarged: for the smallest, an image would take several times the disk.
+        """
+        share = preprocessing.crop if preprocessing.fit == "crop" else 1.0  # of the shorter side
+        if augmentation.area is not None:
+            share = math.sqrt(sum(augmentation.area) / 2)
+        elif augmentation.zoom is not None:
+            share = 2 / sum(augmentation.zoom)
+        side = math.ceil(round(preprocessing.resolution / share, 6))
         return cls(channels=preprocessing.channels, side=side, resize=resize)
 
     def reduction(self, width: int, height: int) -> int:

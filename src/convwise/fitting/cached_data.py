@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..data.reduction import Reduction
 from ..progress import Track
 from ..training.batches import Activations, Batches, CachedViews, Images, InMemory
 from ..training.recipe import UNCHANGED, Recipe
@@ -49,7 +50,7 @@ def cached_data(
     if augmentation == UNCHANGED:
         fit: Batches = InMemory(Images(plain(learn), labels, of_loss), recipe.batch, recipe.seed)
     else:
-        images = whole_images(rows, task, learn, prefix.preprocessing)
+        images = whole_images(rows, task, learn, Reduction.for_training(prefix.preprocessing, augmentation))
         seen = [contents[i] for i in np.flatnonzero(learn).tolist()]
         views = [
             torch.from_numpy(prefix.view(images, seen, augmentation, number, threads=threads, track=track))

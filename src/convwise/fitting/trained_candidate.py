@@ -62,7 +62,7 @@ class TrainedCandidate:
         """Pixels; and whole images, where training shows other parts of them."""
         jobs = [pixels_job(self.preprocessing)]
         if self.recipe.augmentation != UNCHANGED:
-            jobs.append(prepared_job(listing, Reduction.for_training(self.preprocessing)))
+            jobs.append(prepared_job(listing, Reduction.for_training(self.preprocessing, self.recipe.augmentation)))
         return jobs
 
     def cost(self, num_classes: int) -> Totals:

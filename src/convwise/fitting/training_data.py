@@ -74,13 +74,15 @@ def training_data(
         mean, std = pixel_statistics(pixels, learn)
         preprocessing = replace(preprocessing, mean=mean, std=std)
     judged = Images(*tensors((pixels, task.labels, weights), choose))
-    same = fingerprint(task, (learn, choose), weights, {"preprocessing": preprocessing.to_json()})
+    reduction = Reduction.for_training(preprocessing, recipe.augmentation)
+    made = {"preprocessing": preprocessing.to_json(), "reduction": reduction.to_json()}
+    same = fingerprint(task, (learn, choose), weights, made)
     labels, of_loss = tensors((task.labels, weights), learn)
     if recipe.augmentation == UNCHANGED:
         plain = InMemory(Images(torch.from_numpy(pixels[learn]), labels, of_loss), recipe.batch, recipe.seed)
         return TrainingData(learn, choose, preprocessing, preprocessing, plain, judged, same)
     fit = Augmented(
-        whole_images(rows, task, learn, preprocessing), labels, of_loss, recipe=recipe, preprocessing=preprocessing,
+        whole_images(rows, task, learn, reduction), labels, of_loss, recipe=recipe, preprocessing=preprocessing,
         num_classes=task.num_classes, threads=threads,
     )  # fmt: skip
     notes = () if len(rows) > 1 else (FROM_FILES,)
@@ -99,12 +101,12 @@ def shares(task: Task) -> tuple[Mask, Mask]:
     return learn, task.val if task.val.any() else task.held_out
 
 
-def whole_images(rows: Sequence[Any], task: Task, learn: Mask, preprocessing: Preprocessing) -> Wholes:
+def whole_images(rows: Sequence[Any], task: Task, learn: Mask, reduction: Reduction) -> Wholes:
     """Whole images of those to learn from: the prepared ones, or from their files, which are the same pixels."""
     numbers = np.flatnonzero(learn).tolist()
     if len(rows) > 1:
         return [rows[1][i] for i in numbers]
-    return FileImages(task.listing, [task.samples[i] for i in numbers], Reduction.for_training(preprocessing))
+    return FileImages(task.listing, [task.samples[i] for i in numbers], reduction)
 
 
 def pixel_statistics(pixels: NDArray[np.uint8], learn: Mask) -> tuple[tuple[float, ...], tuple[float, ...]]:

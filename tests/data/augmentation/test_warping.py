@@ -62,7 +62,7 @@ def test_with_nothing_drawn_a_prepared_image_is_what_the_evaluation_sees(side: i
     # crop or resize, and the rounding of the side; tolerance: mean 1 level, none more than 12
     photo = Image.fromarray(texture(side, side))
     preprocessing = Preprocessing()
-    prepared = Reduction.for_training(preprocessing).apply(photo)
+    prepared = Reduction.for_training(preprocessing, Augmentation()).apply(photo)
     assert prepared.shape == (256, 256, 3)
     difference = np.abs(apply(prepared, Draw(), Augmentation(), preprocessing).astype(int) - preprocessing.apply(photo))
     assert difference.mean() <= 1
@@ -299,6 +299,32 @@ def test_what_is_no_image_is_refused(pixels: Any, got: str) -> None:
         apply(pixels, Draw(), Augmentation(), Preprocessing())
 
 
+def detail(pixels: Pixels) -> float:
+    """Mean difference between neighbours, in levels."""
+    grey = pixels.mean(axis=2)
+    return float(np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "found", "without"), [("area", 0.96, 0.86), ("zoom", 0.98, 0.72)])
+def test_crops_of_prepared_photos_have_the_detail_that_the_documentation_states(
+    ants_bees: Path, name: str, found: float, without: float
+) -> None:
+    how, preprocessing = Augmentation.usual("mirror", name), Preprocessing(crop=1.0)
+    reductions = [Reduction.for_training(preprocessing, augmentation) for augmentation in (how, Augmentation())]
+    details, listing = [], list_folder(ants_bees)
+    for i, sample in enumerate(listing.samples):
+        if sample.split != "train":
+            continue
+        versions = decoding.decode(listing.read(sample), [*reductions, Reduction(channels=3, side=10**6)]).pixels
+        for epoch in range(4):
+            drawn = draw(how, 0, epoch, [i])[0]
+            details.append([detail(apply(pixels, drawn, how, preprocessing)) for pixels in versions])
+    prepared, small, whole = np.mean(details, axis=0)
+    assert len(details) == 4 * 245
+    assert [prepared / whole, small / whole] == pytest.approx([found, without], abs=0.01)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("fit", "mean", "most"), [("squash", 1.0, 3.0), ("crop", 4.0, 9.0)])
 def test_photos_are_within_the_tolerance_that_the_documentation_states(
@@ -306,7 +332,7 @@ def test_photos_are_within_the_tolerance_that_the_documentation_states(
 ) -> None:
     # docs/augmentation.md: mean difference over all photos, and in 19 of 20; a crop may lie half a pixel aside
     preprocessing = Preprocessing(fit=fit)
-    reduction, means = Reduction.for_training(preprocessing), []
+    reduction, means = Reduction.for_training(preprocessing, Augmentation()), []
     listing = list_folder(ants_bees)
     for sample in listing.samples[::4]:
         data = decoding.read(listing.path(sample))
