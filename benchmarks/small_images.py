@@ -49,7 +49,7 @@ def main() -> None:
         os.environ["CONVWISE_CACHE"] = str(folder / "cache")
         data = common.unpack("cifar10", folder / "small", CLAIM, images=12_000)
         preprocessing = Preprocessing(resolution=SIDE, crop=1.0)
-        found, seconds = prepared(data, preprocessing)
+        found, seconds = prepared(data, preprocessing, HOW)
         images, n = found.rows[0], len(found.samples)
         loaders = {
             "convwise": ours(images, n, HOW, preprocessing, batch=BATCH, threads=THREADS),

@@ -543,6 +543,26 @@ def test_augmentation_is_part_of_a_training_and_of_its_record(in_tmp_path: Path,
     assert (in_tmp_path / "run" / "report.html").is_file()
 
 
+def test_a_training_takes_the_principal_colours_of_its_own_images_and_records_them(
+    in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del in_tmp_path
+    own = Augmentation(pca=0.5, pca_colours="own")
+    recipe = Recipe(epochs=2, batch=8, augmentation=own, precision="float32", channels_last=True)
+    options = Options(network=("resnet20",), transfer="none", recipe=recipe, threads=1)
+    run = fit(photos, options, out="run")
+    colours = run.record["training"]["resnet20"]["recipe"]["augmentation"]["pca_colours"]
+    assert run.record["options"]["recipe"]["augmentation"]["pca_colours"] == "own"
+    given = tuple(map(tuple, colours))
+    assert given != Augmentation().pca_colours
+    monkeypatch.setattr(Checkpoints, "due", lambda _: True)
+    with pytest.raises(KeyboardInterrupt):
+        fit(photos, options, out="again", track=interrupted)
+    assert weights_hash(fit(photos, options, out="again")) == weights_hash(run)
+    by_hand = replace(recipe, augmentation=replace(own, pca_colours=given))
+    assert weights_hash(fit(photos, replace(options, recipe=by_hand), out="by_hand")) == weights_hash(run)
+
+
 def test_a_training_with_augmentation_that_is_interrupted_ends_in_the_same_weights(
     in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

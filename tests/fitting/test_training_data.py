@@ -11,14 +11,15 @@ import torch
 from PIL import Image
 
 from convwise.data.augmentation import Augmentation
+from convwise.data.augmentation.colour import principal_colours
 from convwise.data.preprocessing import Preprocessing
 from convwise.data.samples import Listing, Sample
 from convwise.data.sources import Files
 from convwise.errors import DataError
 from convwise.fitting.options import Options
 from convwise.fitting.start import FromScratch
-from convwise.fitting.trained_candidate import TrainedCandidate
 from convwise.fitting.task import Task
+from convwise.fitting.trained_candidate import TrainedCandidate
 from convwise.fitting.training_data import FROM_FILES, TrainingData, pixel_statistics, training_data
 from convwise.training.batches import Augmented, InMemory
 from convwise.training.recipe import Recipe
@@ -80,6 +81,13 @@ def test_a_recipe_that_changes_images_sees_all_of_them() -> None:
     means = sorted(float(x) for batch in seen for x in batch.pixels.float().mean(dim=(1, 2, 3)))
     assert means == pytest.approx(sorted(image.mean() for image in rows()[1][:6]), abs=0.7)
     assert means != pytest.approx(sorted(image.mean() for image in rows()[0][:6]), abs=0.7)
+
+
+def test_own_colours_are_those_of_the_images_to_learn_from() -> None:
+    recipe = replace(MOVED, augmentation=Augmentation(pca=0.1, pca_colours="own"))
+    own = make(recipe).recipe.augmentation
+    assert own == Augmentation(pca=0.1, pca_colours=principal_colours(rows()[0][:6]))
+    assert make(MOVED).recipe == MOVED
 
 
 def test_images_without_room_come_from_their_files_with_the_same_pixels(tmp_path: Path) -> None:

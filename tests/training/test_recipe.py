@@ -105,8 +105,8 @@ def test_the_first_difference_is_named() -> None:
 
 def test_a_file_has_its_augmentation_in_a_table(tmp_path: Path) -> None:
     path = tmp_path / "my.toml"
-    path.write_text("epochs = 3\n[augmentation]\nmirror = 0.5\narea = [0.25, 1.0]\nborder = 'black'\n")
-    augmentation = Augmentation(mirror=0.5, area=(0.25, 1.0), border="black")
+    path.write_text("epochs = 3\n[augmentation]\nmirror = 0.5\nshift = 0.25\nborder = 'black'\n")
+    augmentation = Augmentation(mirror=0.5, shift=0.25, border="black")
     assert Recipe.from_toml(path) == Recipe(epochs=3, augmentation=augmentation)
     assert Recipe().augmentation == Augmentation()
 

@@ -12,7 +12,16 @@ from ..training.batches import Activations, Batches, CachedViews, Images, InMemo
 from ..training.recipe import UNCHANGED, Recipe
 from ..transfer.prefix import Prefix
 from .task import Task
-from .training_data import FROM_FILES, TrainingData, fingerprint, shares, tensors, weights_of, whole_images
+from .training_data import (
+    FROM_FILES,
+    TrainingData,
+    fingerprint,
+    shares,
+    tensors,
+    weights_of,
+    whole_images,
+    with_colours,
+)
 
 
 def cached_data(
@@ -35,6 +44,7 @@ def cached_data(
         MachineError: it is more than disk or memory can take, or the disk gave out.
     """
     learn, choose = shares(task)
+    recipe = with_colours(recipe, rows[0], learn)
     weights = weights_of(task, learn, recipe)
     channels, height, width = prefix.shape
     contents = [bytes.fromhex(sample.sha256) for sample in task.samples]
@@ -60,6 +70,6 @@ def cached_data(
         notes = () if len(rows) > 1 else (FROM_FILES,)
     made = {"preprocessing": prefix.preprocessing.to_json(), "graph": prefix.graph_sha256, "cut": prefix.cut}
     return TrainingData(
-        learn, choose, prefix.preprocessing, Activations((height, width, channels)), fit, judged,
+        learn, choose, prefix.preprocessing, recipe, Activations((height, width, channels)), fit, judged,
         fingerprint(task, (learn, choose), weights, made), notes,
     )  # fmt: skip

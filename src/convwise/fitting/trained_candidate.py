@@ -161,11 +161,11 @@ class TrainedCandidate:
         plan = self._plan(data, num_classes, usual, draft)
         trial = plan.trial
         setting = usual._replace(precision=trial.precision, channels_last=trial.channels_last, threads=trial.threads)
-        same = identity(self.recipe, setting, data.fingerprint)
+        same = identity(data.recipe, setting, data.fingerprint)
         return train(
-            lambda: self._build(num_classes), self.recipe, setting, data.inputs, fit=data.fit,
+            lambda: self._build(num_classes), data.recipe, setting, data.inputs, fit=data.fit,
             choose=data.judged, track=_Told(track, f"of {self.network} ({plan.words})"),
-            checkpoints=Checkpoints(draft.checkpoints(self.name), self.recipe, same),
+            checkpoints=Checkpoints(draft.checkpoints(self.name), data.recipe, same),
         )  # fmt: skip
 
     def _fitted(self, trained: "Trained", data: "TrainingData", task: Task, start: float) -> Fitted:
@@ -215,7 +215,7 @@ class TrainedCandidate:
         plans: dict[str, Any] = draft.record.get("training", {})
         memory = self.memory(self.recipe, self.preprocessing.resolution, len(data.learn), num_classes)
         plan = make_plan(
-            lambda: self._build(num_classes), self.recipe, data.inputs, data.fit,
+            lambda: self._build(num_classes), data.recipe, data.inputs, data.fit,
             memory_bytes=memory.on(usual.device), usual=usual, known=plans.get(self.name),
         )  # fmt: skip
         if self.name not in plans:

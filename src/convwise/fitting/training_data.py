@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..data import decoding
 from ..data.augmentation.batches import Images as Wholes
+from ..data.augmentation.colour import with_own_colours
 from ..data.files import FileImages
 from ..data.preprocessing import Preprocessing
 from ..data.reduction import Reduction
@@ -33,6 +34,7 @@ class TrainingData:
     Attributes:
         learn, choose: which samples these are.
         preprocessing: of the evaluation, with its final mean and std.
+        recipe: with the principal colours of the images to learn from, where it asks for their own.
         inputs: what the trained part takes, and how it is normalised.
         fit: what the weights learn from.
         judged: what chooses the epoch, as an evaluation sees it.
@@ -43,6 +45,7 @@ class TrainingData:
     learn: Mask
     choose: Mask
     preprocessing: Preprocessing
+    recipe: Recipe
     inputs: Inputs
     fit: Batches
     judged: Images
@@ -73,6 +76,7 @@ def training_data(
     if not levels_known:
         mean, std = pixel_statistics(pixels, learn)
         preprocessing = replace(preprocessing, mean=mean, std=std)
+    recipe = with_colours(recipe, pixels, learn)
     judged = Images(*tensors((pixels, task.labels, weights), choose))
     reduction = Reduction.for_training(preprocessing, recipe.augmentation)
     made = {"preprocessing": preprocessing.to_json(), "reduction": reduction.to_json()}
@@ -80,13 +84,13 @@ def training_data(
     labels, of_loss = tensors((task.labels, weights), learn)
     if recipe.augmentation == UNCHANGED:
         plain = InMemory(Images(torch.from_numpy(pixels[learn]), labels, of_loss), recipe.batch, recipe.seed)
-        return TrainingData(learn, choose, preprocessing, preprocessing, plain, judged, same)
+        return TrainingData(learn, choose, preprocessing, recipe, preprocessing, plain, judged, same)
     fit = Augmented(
         whole_images(rows, task, learn, reduction), labels, of_loss, recipe=recipe, preprocessing=preprocessing,
         num_classes=task.num_classes, threads=threads,
     )  # fmt: skip
     notes = () if len(rows) > 1 else (FROM_FILES,)
-    return TrainingData(learn, choose, preprocessing, preprocessing, fit, judged, same, notes)
+    return TrainingData(learn, choose, preprocessing, recipe, preprocessing, fit, judged, same, notes)
 
 
 def shares(task: Task) -> tuple[Mask, Mask]:
@@ -99,6 +103,12 @@ def shares(task: Task) -> tuple[Mask, Mask]:
     if learn.sum() < 2:
         raise DataError("training by epochs needs two images or more to learn from; add images to `train`")
     return learn, task.val if task.val.any() else task.held_out
+
+
+def with_colours(recipe: Recipe, pixels: NDArray[np.uint8], learn: Mask) -> Recipe:
+    """The recipe with the principal colours of the images to learn from, where it asks for their own."""
+    images = (pixels[i] for i in np.flatnonzero(learn))
+    return replace(recipe, augmentation=with_own_colours(recipe.augmentation, images))
 
 
 def whole_images(rows: Sequence[Any], task: Task, learn: Mask, reduction: Reduction) -> Wholes:

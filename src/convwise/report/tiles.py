@@ -143,7 +143,8 @@ class Photographer:
 
     def __init__(self, photos: Sequence[Pixels], pca_colours: Colours, *, seed: int, side: int) -> None:
         self._photos, self._seed = photos, seed
-        self._usual = {name: replace(Augmentation.usual(name), pca_colours=pca_colours) for name in OPERATIONS}
+        self._usual = {name: Augmentation.usual(name) for name in OPERATIONS}
+        self._usual["pca"] = replace(self._usual["pca"], pca_colours=pca_colours)
         names = [name for name in OPERATIONS if name not in ("zoom", "shift")]
         self._mixed = replace(Augmentation.usual(*names), pca_colours=pca_colours)
         self._unmixed = replace(self._mixed, mixup=0.0, cutmix=0.0)

@@ -3,7 +3,8 @@ import re
 import numpy as np
 import pytest
 
-from convwise.data.augmentation.colour import principal_colours
+from convwise.data.augmentation import Augmentation, draw
+from convwise.data.augmentation.colour import principal_colours, with_own_colours
 from convwise.errors import UsageError
 
 
@@ -66,3 +67,26 @@ def test_a_grey_array_is_refused(shape: tuple[int, ...]) -> None:
 def test_no_image_is_refused() -> None:
     with pytest.raises(UsageError, match=r"^principal colours need at least one image, got none$"):
         principal_colours([])
+
+
+def test_neither_the_order_of_the_images_nor_their_number_at_once_changes_a_bit() -> None:
+    images = list(np.random.default_rng(4).integers(0, 256, (50, 70, 90, 3), np.uint8))
+    assert principal_colours(images) == principal_colours(images[::-1])
+
+
+def test_own_colours_are_put_in_where_they_are_asked_for() -> None:
+    image = np.random.default_rng(5).integers(0, 256, (16, 16, 3), np.uint8)
+    own = with_own_colours(Augmentation(mirror=0.5, pca=0.1, pca_colours="own"), [image])
+    assert own == Augmentation(mirror=0.5, pca=0.1, pca_colours=principal_colours([image]))
+    others = Augmentation(pca=0.1)
+    assert with_own_colours(others, []) is others
+    # 0.1 times a normal number of each colour is added, the same to every pixel
+    drawn = np.array([one.colour[:, 3] for one in draw(own, 0, 0, range(4000)) if one.colour is not None])
+    colours = np.array(own.pca_colours)
+    assert np.cov(drawn.T) == pytest.approx(0.1**2 * colours.T @ colours, rel=0.15, abs=0.4)  # five standard deviations
+
+
+def test_own_colours_that_nobody_has_found_are_refused() -> None:
+    text = "pca_colours 'own' must be found before anything is drawn: use with_own_colours"
+    with pytest.raises(UsageError, match=f"^{text}$"):
+        draw(Augmentation(pca=0.1, pca_colours="own"), 0, 0, [0])

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from convwise.data.augmentation import OPERATIONS, USUAL, Augmentation
+from convwise.data.augmentation.record import NEEDS
 from convwise.errors import UsageError
 
 
@@ -47,17 +48,17 @@ def test_mixing_is_known() -> None:
         ({"mirror": True}, "augmentation mirror must be a probability in [0, 1], got True"),
         ({"mirror": float("nan")}, "augmentation mirror must be a probability in [0, 1], got nan"),
         ({"shift": -0.1}, "augmentation shift must be a share of the crop's side in [0, 1], got -0.1"),
-        ({"rotation": 200}, "augmentation rotation must be degrees in [0, 180], got 200"),
-        ({"rotation": "15"}, "augmentation rotation must be degrees in [0, 180], got '15'"),
-        ({"shear": 61}, "augmentation shear must be degrees in [0, 60], got 61"),
+        ({"rotation": 200}, "augmentation rotation must be a number of degrees in [0, 180], got 200"),
+        ({"rotation": "15"}, "augmentation rotation must be a number of degrees in [0, 180], got '15'"),
+        ({"shear": 61}, "augmentation shear must be a number of degrees in [0, 60], got 61"),
         ({"warp": 0.11}, "augmentation warp must be a share of the side in [0, 0.1], got 0.11"),
-        ({"warp_nodes": 2}, "augmentation warp_nodes must be nodes a side in [3, 16], got 2"),
-        ({"warp_nodes": 4.5}, "augmentation warp_nodes must be a whole number, got 4.5"),
+        ({"warp_nodes": 2}, "augmentation warp_nodes must be a whole number of nodes a side in [3, 16], got 2"),
+        ({"warp_nodes": 4.5}, "augmentation warp_nodes must be a whole number of nodes a side in [3, 16], got 4.5"),
         ({"brightness": 2}, "augmentation brightness must be a share in [0, 1], got 2"),
         ({"contrast": 2}, "augmentation contrast must be a share in [0, 1], got 2"),
         ({"saturation": -1}, "augmentation saturation must be a share in [0, 1], got -1"),
-        ({"hue": 181}, "augmentation hue must be degrees in [0, 180], got 181"),
-        ({"channel_shift": 256}, "augmentation channel_shift must be levels in [0, 255], got 256"),
+        ({"hue": 181}, "augmentation hue must be a number of degrees in [0, 180], got 181"),
+        ({"channel_shift": 256}, "augmentation channel_shift must be a number of levels in [0, 255], got 256"),
         ({"pca": 3}, "augmentation pca must be a standard deviation in [0, 1], got 3"),
         ({"erasing": -1}, "augmentation erasing must be a probability in [0, 1], got -1"),
         ({"mixup": 11}, "augmentation mixup must be Beta's parameter in [0, 10], got 11"),
@@ -88,7 +89,10 @@ def test_mixing_is_known() -> None:
         ({"border": "blak"}, "augmentation border must be one of reflect, black, got 'blak'; did you mean 'black'?"),
         (
             {"pca_colours": ((1.0, 2.0), (3.0, 4.0))},
-            "augmentation pca_colours must be 3 colours of 3 levels in [-255, 255], got ((1.0, 2.0), (3.0, 4.0))",
+            (
+                "augmentation pca_colours must be 'own' or 3 colours of 3 levels in [-255, 255], "
+                "got ((1.0, 2.0), (3.0, 4.0))"
+            ),
         ),
         (
             {"area": (0.5, 1), "shift": 0.1},
@@ -114,6 +118,39 @@ def test_mixing_is_known() -> None:
 def test_a_field_that_cannot_be_used_is_refused(fields: dict[str, Any], text: str) -> None:
     with pytest.raises(UsageError, match=f"^{re.escape(text)}$"):
         Augmentation(**fields)
+
+
+WITHOUT_EFFECT = [  # given, needed
+    ({"ratio": [0.5, 2.0]}, "area"),
+    ({"zoom": [1.0, 2.0], "ratio": [0.5, 2.0]}, "area"),
+    ({"warp_nodes": 7}, "warp"),
+    ({"pca_colours": "own"}, "pca"),
+    ({"erased_area": [0.1, 0.2], "mirror": 0.5}, "erasing"),
+    ({"border": "black", "area": [0.1, 1.0]}, "shift or rotation or shear or warp"),
+]
+
+
+@pytest.mark.parametrize(("record", "needed"), WITHOUT_EFFECT)
+def test_what_has_no_effect_is_refused(record: dict[str, Any], needed: str) -> None:
+    name = next(name for name in record if name in NEEDS)
+    text = f"^augmentation {name} has no effect without {needed}; leave it out$"
+    with pytest.raises(UsageError, match=text):
+        Augmentation.from_json(record)
+    with pytest.raises(UsageError, match=text):
+        Augmentation(**{name: tuple(value) if isinstance(value, list) else value for name, value in record.items()})
+
+
+@pytest.mark.parametrize("name", NEEDS)
+def test_a_default_that_is_given_and_has_no_effect_is_refused_too(name: str) -> None:
+    default = getattr(Augmentation(), name)
+    assert Augmentation(**{name: default}) == Augmentation()
+    with pytest.raises(UsageError, match=f"^augmentation {name} has no effect without "):
+        Augmentation.from_json({name: default})
+    assert name not in Augmentation().to_json()
+    for needed in NEEDS[name]:
+        given = {needed: USUAL[needed], name: default}
+        assert Augmentation.from_json(given) == Augmentation.usual(needed)
+        assert name in Augmentation.usual(needed).to_json()
 
 
 def test_an_unknown_field_is_refused_with_the_nearest() -> None:

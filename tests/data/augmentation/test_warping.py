@@ -177,7 +177,9 @@ def test_beyond_the_border_is_the_reflection_or_black() -> None:
     turned = Draw(turn=(0.7, -0.7, 0.7, 0.7))  # an eighth of a turn: the corners of the output lie outside
     preprocessing = Preprocessing(resolution=40, crop=1.0)
     assert apply(photo, turned, Augmentation(), preprocessing).min() == 200
-    assert apply(photo, turned, Augmentation(border="black"), preprocessing)[[0, 20], [0, 20], 0].tolist() == [0, 200]
+    assert apply(photo, turned, Augmentation(rotation=45.0, border="black"), preprocessing)[
+        [0, 20], [0, 20], 0
+    ].tolist() == [0, 200]
     padded = Preprocessing(resolution=40, fit="pad")
     assert apply(photo[:20], Draw(), Augmentation(), padded)[[0, 20, 39], 20, 0].tolist() == [0, 200, 0]
 

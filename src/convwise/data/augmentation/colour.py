@@ -1,12 +1,13 @@
 """Colour operations as one 3x4 matrix on RGB levels, and the principal colours of a set of images."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UsageError
-from .record import Colours
+from .record import Augmentation, Colours
 
 Floats = NDArray[np.float32]
 
@@ -54,21 +55,33 @@ def principal_colours(images: Iterable[NDArray[np.uint8]]) -> Colours:
     Raises:
         UsageError: no image, or a grey one.
     """
-    count, total, squares = 0, np.zeros(3), np.zeros((3, 3))
+    # sums of whole numbers are exact, so neither the order of the images nor the number of threads is in them
+    count, total, squares = 0, np.zeros(3, np.int64), np.zeros((3, 3), np.int64)
     for image in images:
         if image.ndim != 3 or image.shape[2] != 3:
             raise UsageError(f"principal colours need RGB images (H, W, 3), got shape {image.shape}")
         levels = image.reshape(-1, 3)
-        pixels = levels[:: max(1, len(levels) // PIXELS_AN_IMAGE)] / 255
+        pixels = levels[:: max(1, len(levels) // PIXELS_AN_IMAGE)].astype(np.int64)
         count += len(pixels)
         total += pixels.sum(axis=0)
         squares += pixels.T @ pixels
     if not count:
         raise UsageError("principal colours need at least one image, got none")
     mean = total / count
-    values, vectors = np.linalg.eigh(squares / count - np.outer(mean, mean))
+    values, vectors = np.linalg.eigh((squares / count - np.outer(mean, mean)) / 255**2)
     colours = []
     for value, vector in zip(values[::-1], vectors.T[::-1], strict=True):
         r, g, b = 255 * max(0.0, float(value)) * vector * (1 if vector.sum() >= 0 else -1)
         colours.append((float(r), float(g), float(b)))
     return tuple(colours)
+
+
+def with_own_colours(augmentation: Augmentation, images: Iterable[NDArray[np.uint8]]) -> Augmentation:
+    """Put the images' principal colours where `pca_colours` is "own"; otherwise no image is looked at.
+
+    Raises:
+        UsageError: as `principal_colours`.
+    """
+    if augmentation.pca_colours != "own":
+        return augmentation
+    return replace(augmentation, pca_colours=principal_colours(images))

@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import UsageError
 from . import hashing
 from .colour import colour_matrices
 from .record import Augmentation
@@ -88,6 +89,8 @@ def colours(a: Augmentation, uniforms: Source, n: int) -> tuple[Floats | None, F
     if a.channel_shift:
         added += _spread(np.stack(uniforms("channels")), a.channel_shift)
     if a.pca:
+        if isinstance(a.pca_colours, str):
+            raise UsageError("pca_colours 'own' must be found before anything is drawn: use with_own_colours")
         for normal, colour in zip(_normals(uniforms), a.pca_colours, strict=True):  # no BLAS, whose sums depend on n
             added += normal * (np.float32(a.pca) * np.array(colour, np.float32)[:, None])
     brightness, contrast, saturation = factors

@@ -6,6 +6,7 @@ Sources of the usual strengths, `USUAL`: mirror, area and ratio of GoogLeNet's t
 """
 
 import math
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, get_args
 
@@ -24,15 +25,15 @@ CROPS = ("area", "zoom", "shift")  # each says where the crop is: one at most
 NUMBERS: dict[str, tuple[str, float, float]] = {
     "mirror": ("a probability", 0, 1),
     "shift": ("a share of the crop's side", 0, 1),
-    "rotation": ("degrees", 0, 180),
-    "shear": ("degrees", 0, 60),
+    "rotation": ("a number of degrees", 0, 180),
+    "shear": ("a number of degrees", 0, 60),
     "warp": ("a share of the side", 0, 0.1),
-    "warp_nodes": ("nodes a side", 3, 16),
+    "warp_nodes": ("a whole number of nodes a side", 3, 16),
     "brightness": ("a share", 0, 1),
     "contrast": ("a share", 0, 1),
     "saturation": ("a share", 0, 1),
-    "hue": ("degrees", 0, 180),
-    "channel_shift": ("levels", 0, 255),
+    "hue": ("a number of degrees", 0, 180),
+    "channel_shift": ("a number of levels", 0, 255),
     "pca": ("a standard deviation", 0, 1),
     "erasing": ("a probability", 0, 1),
     "mixup": ("Beta's parameter", 0, 10),
@@ -45,6 +46,13 @@ RANGES: dict[str, tuple[str, float, float]] = {
     "zoom": ("the image's shorter side in sides of the crop", 1, 100),
     "erased_area": ("shares of the image's area", 0.001, 1),
 }
+
+# Field -> operations of which one must be on for it to do anything.
+NEEDS = {
+    "ratio": ("area",), "warp_nodes": ("warp",), "pca_colours": ("pca",), "erased_area": ("erasing",),
+    "border": ("shift", "rotation", "shear", "warp"),
+}  # fmt: skip
+GREY_KEEPS = ("saturation", "hue")  # operations that leave grey images as they are
 
 # Field -> strength when an operation is asked for by its name alone.
 USUAL: dict[str, Any] = {
@@ -86,8 +94,8 @@ class Augmentation:
         hue: rotation about the grey axis of RGB by up to so many degrees; not the hue of HSV, whose luma jumps.
         channel_shift: R, G and B each move by up to so many levels of 0..255.
         pca: standard deviation of the weights of `pca_colours`, which are then added.
-        pca_colours: three colours in levels: eigenvalues (of RGB in 0..1) times 255 times eigenvectors, AlexNet's or
-            those that `principal_colours` finds in the user's own images.
+        pca_colours: three colours in levels: eigenvalues (of RGB in 0..1) times 255 times eigenvectors, AlexNet's
+            unless others are given; "own": those of the images that are trained on, see `with_own_colours`.
         erasing: probability that a rectangle becomes the mean of the preprocessing.
         erased_area: smallest and largest share of the image that is erased.
         mixup: parameter of the Beta distribution of each image's share in the mean of two images.
@@ -110,7 +118,7 @@ class Augmentation:
     hue: float = 0.0
     channel_shift: float = 0.0
     pca: float = 0.0
-    pca_colours: Colours = ALEXNET_COLOURS
+    pca_colours: Colours | Literal["own"] = ALEXNET_COLOURS
     erasing: float = 0.0
     erased_area: tuple[float, float] = (0.02, 1 / 3)
     mixup: float = 0.0
@@ -120,18 +128,18 @@ class Augmentation:
         """Check every field once, so that a record that exists can be drawn from."""
         for name, (unit, low, high) in NUMBERS.items():
             value = getattr(self, name)
-            if not (_is_number(value) and low <= value <= high):
+            whole = name != "warp_nodes" or isinstance(value, int)
+            if not (_is_number(value) and whole and low <= value <= high):
                 raise UsageError(f"augmentation {name} must be {unit} in [{low:g}, {high:g}], got {value!r}")
         for name, limits in RANGES.items():
             if getattr(self, name) is not None:
                 _check_range(name, getattr(self, name), limits)
-        if not isinstance(self.warp_nodes, int):
-            raise UsageError(f"augmentation warp_nodes must be a whole number, got {self.warp_nodes!r}")
         if self.border not in get_args(Border):
             raise one_of("augmentation border", str(self.border), get_args(Border))
-        if not _is_matrix(self.pca_colours):
+        if self.pca_colours != "own" and not _is_matrix(self.pca_colours):
             raise UsageError(
-                f"augmentation pca_colours must be 3 colours of 3 levels in [-255, 255], got {self.pca_colours!r}"
+                "augmentation pca_colours must be 'own' or 3 colours of 3 levels in [-255, 255], "
+                f"got {self.pca_colours!r}"
             )
         crops = [name for name in CROPS if getattr(self, name)]
         if len(crops) > 1:
@@ -143,6 +151,7 @@ class Augmentation:
                 f"augmentation warp must be at most {STEEPEST / self.warp_nodes:.3g} with {self.warp_nodes} nodes a "
                 f"side, so that no image folds over, got {self.warp}"
             )
+        self._check_effect([field.name for field in fields(self) if getattr(self, field.name) != field.default])
 
     @property
     def mixes(self) -> bool:
@@ -162,21 +171,34 @@ class Augmentation:
         return cls(**{name: USUAL[name] for name in operations})
 
     def to_json(self) -> dict[str, Any]:
-        """The record as plain values for JSON or TOML, without what is None."""
-        return {name: _plain(value) for name, value in asdict(self).items() if value is not None}
+        """The record as plain values for JSON or TOML, without what is None or has no effect."""
+        return {
+            name: _plain(value) for name, value in asdict(self).items() if value is not None and self._has_effect(name)
+        }
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Self:
         """Read what `to_json` wrote, or what a user wrote in its manner: what is left out is off.
 
         Raises:
-            UsageError: an unknown name, or a value that its field cannot have.
+            UsageError: an unknown name, a value that its field cannot have, or one without effect.
         """
         names = [field.name for field in fields(cls)]
         for name in record:
             if name not in names:
                 raise one_of("augmentation field", name, names)
-        return cls(**{name: _frozen(value) for name, value in record.items()})
+        found = cls(**{name: _frozen(value) for name, value in record.items()})
+        found._check_effect(record)
+        return found
+
+    def _has_effect(self, name: str) -> bool:
+        return name not in NEEDS or any(getattr(self, needed) for needed in NEEDS[name])
+
+    def _check_effect(self, given: Collection[str]) -> None:
+        """Refuse what somebody has given for operations that are off."""
+        for name in given:
+            if not self._has_effect(name):
+                raise UsageError(f"augmentation {name} has no effect without {' or '.join(NEEDS[name])}; leave it out")
 
 
 def _check_range(name: str, value: Any, limits: tuple[str, float, float]) -> None:
