@@ -139,6 +139,11 @@ def test_a_group_in_two_splits_is_refused(tmp_path: Path) -> None:
     refuses(manifest, "has group 'p7' in train on line 2 and in test on line 4; a group must stay in one split")
 
 
+def test_a_group_with_and_without_a_split_is_told_by_its_lines(tmp_path: Path) -> None:
+    manifest = write(tmp_path, "path,label,split,group\n1,x,train,p7\n2,y,,p7\n", *"12")
+    refuses(manifest, "has a split on line 2 and none on line 3; give every line one, or none")
+
+
 def test_a_manifest_that_cannot_be_read_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = write(tmp_path, "path,label\n")
 

@@ -9,6 +9,7 @@ from convwise.data.threads import usable_cpus
 from convwise.errors import UsageError
 from convwise.fitting import Options
 from convwise.training.recipe import Recipe
+from convwise.training.recipes import recipe_for, usual_augmentation
 
 NO_EFFECT = (
     "has no effect: no candidate is trained by epochs; leave it out, or add transfer 'partial', 'full', "
@@ -56,6 +57,18 @@ NO_EFFECT = (
          "recipe must be one of modern, paper, a file.toml, got 'paper98'; did you mean 'paper'?"),
         ({"network": ("lenet5",), "recipe": Recipe(aux_weight=0.1)},
          "aux_weight has no effect: lenet5 has no auxiliary heads; leave it out of the recipe"),
+        ({"network": ("lenet5",), "recipe": Recipe(aux_weight=0.3)},  # the default, but given
+         "aux_weight has no effect: lenet5 has no auxiliary heads; leave it out of the recipe"),
+        ({"network": ("resnet20", "lenet5"), "recipe": Recipe(augmentation=Augmentation(saturation=0.4))},
+         "augmentation saturation has no effect: lenet5 sees grey images; leave it out of the recipe"),
+        ({"network": ("lenet5",), "recipe": Recipe(augmentation=Augmentation(hue=9.0))},
+         "augmentation hue has no effect: lenet5 sees grey images; leave it out of the recipe"),
+        ({"network": ("lenet5",), "recipe": Recipe(augmentation=Augmentation(pca=0.1, pca_colours="own"))},
+         "augmentation pca_colours 'own' has no effect: lenet5 sees grey images; leave it out of the recipe"),
+        ({"network": ("lenet5",), "augment": True},
+         "augment has no effect: the recipe says already how images are changed; leave it out"),
+        ({"network": ("lenet5",), "recipe": Recipe(), "augment": False},
+         "no-augment has no effect: the recipe changes no image; leave it out"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused(fields: dict[str, Any], text: str) -> None:
@@ -67,6 +80,12 @@ def test_how_a_candidate_is_trained_follows_from_its_weights() -> None:
     assert Options().transfer_of("efficientnet_lite0") == "head"
     assert Options().transfer_of("lenet5") == "none"
     assert Options(transfer="none").transfer_of("efficientnet_lite0") == "none"
+
+
+def test_augment_counts_where_one_recipe_leaves_the_images_as_they_are() -> None:
+    both = Options(network=("lenet5", "resnet20"), transfer="none", recipe="paper", augment=True)
+    assert both.recipe_of("lenet5").augmentation == usual_augmentation("lenet5")
+    assert both.recipe_of("resnet20") == recipe_for("resnet20", "paper")
 
 
 def test_epochs_count_where_one_candidate_is_trained() -> None:
@@ -110,9 +129,9 @@ def test_images_are_changed_as_the_recipe_says_or_as_was_asked() -> None:
 
     moved = Augmentation(mirror=0.5, shift=0.125)
     mine = Recipe(augmentation=Augmentation(hue=10.0))
-    assert of("resnet20") == of("resnet20", augment=True) == moved
+    assert of("resnet20") == moved
     assert of("resnet20", augment=False) == of("resnet20", augment=False, recipe=mine) == Augmentation()
-    assert of("resnet20", recipe=mine) == of("resnet20", recipe=mine, augment=True) == mine.augmentation
+    assert of("resnet20", recipe=mine) == mine.augmentation
     assert of("resnet20", recipe=Recipe()) == Augmentation()  # what a file leaves out is off
     assert of("resnet20", recipe=Recipe(), augment=True) == moved
     assert of("resnet20", resolution=128).area == of("resnet20", recipe=Recipe(), augment=True, resolution=128).area

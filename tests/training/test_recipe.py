@@ -49,6 +49,11 @@ from convwise.training.recipes import NAMES, PAPERS, WITHOUT_NORM, named, recipe
         ("seed = -1", "seed must be a whole number of at least 0 and below 2^63, got -1"),
         ("seed = 9223372036854775808",
          "seed must be a whole number of at least 0 and below 2^63, got 9223372036854775808"),
+        ("patience = 29", "patience 29 has no effect with 30 epochs; leave it out"),
+        ("epochs = 60\nschedule = 'steps'\ndrops = [[30, 0.1], [60, 0.01]]",
+         "drops must lie before epoch 60, where training ends, got 60"),
+        ("[augmentation]\nmirror = 0.5\nratio = [1.0, 1.0]",
+         "augmentation ratio has no effect without area; leave it out"),
         ("patience = 0", "patience must be a whole number of at least 1, got 0"),
         ("augmentation = true", "augmentation must be a table, [augmentation] and strengths below it, got True"),
         ("[augmentation]\nmirror = 2", "augmentation mirror must be a probability in [0, 1], got 2"),
@@ -157,6 +162,12 @@ def test_short_trainings_have_a_rate_too(steps: int, schedule: str) -> None:
 def test_a_shorter_training_drops_at_the_same_share() -> None:
     recipe = Recipe(epochs=90, schedule="steps", drops=((30, 0.1), (60, 0.01)))
     assert shorter(recipe, 9) == Recipe(epochs=9, schedule="steps", drops=((3, 0.1), (6, 0.01)))
+
+
+def test_a_shorter_training_has_patience_where_it_could_stop_something() -> None:
+    # the first epoch may be the best: with patience 3 the fourth epoch after it is the first that can be spared
+    recipe = Recipe(epochs=30, patience=3)
+    assert [shorter(recipe, epochs).patience for epochs in (60, 5, 4, 1)] == [3, 3, None, None]
 
 
 def test_every_network_has_its_recipes() -> None:

@@ -119,9 +119,15 @@ def _check_files(manifest: Path, rows: Sequence[_Row]) -> None:
 def _check_splits(manifest: Path, rows: Sequence[_Row]) -> None:
     """Check that all rows have a split or none has, and that no group stands in two."""
     first_of: dict[bool, int] = {}
-    seen: dict[str, _Row] = {}
     for row in rows:
         first_of.setdefault(row.sample.split is None, row.line)
+    if len(first_of) == 2:
+        raise _error(
+            manifest,
+            f"has a split on line {first_of[False]} and none on line {first_of[True]}; give every line one, or none",
+        )
+    seen: dict[str, _Row] = {}
+    for row in rows:
         if row.sample.group is None:
             continue
         before = seen.setdefault(row.sample.group, row)
@@ -131,8 +137,3 @@ def _check_splits(manifest: Path, rows: Sequence[_Row]) -> None:
                 f"has group {row.sample.group!r} in {before.sample.split} on line {before.line} and in "
                 f"{row.sample.split} on line {row.line}; a group must stay in one split",
             )
-    if len(first_of) == 2:
-        raise _error(
-            manifest,
-            f"has a split on line {first_of[False]} and none on line {first_of[True]}; give every line one, or none",
-        )

@@ -12,7 +12,7 @@ from .. import weights as published_weights
 from ..data.threads import check_threads, usable_cpus
 from ..errors import UsageError, one_of
 from ..training.recipe import UNCHANGED, Recipe, shorter
-from ..training.recipes import recipe_for, tuned, usual_augmentation
+from ..training.recipes import check_effect_on, recipe_for, tuned, usual_augmentation
 
 TRANSFERS = ("head", "partial", "full", "auto", "none")
 LADDER = ("head", "partial", "full")  # the rungs that "auto" climbs
@@ -142,10 +142,14 @@ class Options:
                         f"{option.replace('_', '-')} has no effect: no candidate is trained by epochs; "
                         "leave it out, or add transfer 'partial', 'full', 'auto' or 'none'"
                     )
-        for name in self.network:
-            for transfer in self.rungs(name):
-                if transfer != "head":
-                    self.recipe_of(name, transfer)
+        trained = [(name, rung) for name in self.network for rung in self.rungs(name) if rung != "head"]
+        recipes = [(self._recipe_given(*one), self.recipe_of(*one)) for one in trained]
+        if self.augment is not None and all(given.augmentation == used.augmentation for given, used in recipes):
+            raise UsageError(
+                "augment has no effect: the recipe says already how images are changed; leave it out"
+                if self.augment
+                else "no-augment has no effect: the recipe changes no image; leave it out"
+            )
 
     def published(self, network: str) -> published_weights.Published | None:
         """The published weights that a candidate with transfer "head" stands on."""
@@ -178,20 +182,7 @@ class Options:
         Raises:
             UsageError: there is no such recipe, or a part of it that has no effect with this network.
         """
-        if isinstance(self.recipe, Recipe):
-            recipe = self.recipe
-            if recipe.aux_weight != Recipe.aux_weight and "aux" not in networks.describe(network).arguments:
-                raise UsageError(
-                    f"aux_weight has no effect: {network} has no auxiliary heads; leave it out of the recipe"
-                )
-        elif transfer == "none":
-            recipe = recipe_for(network, self.recipe or "modern", self.resolution)
-        else:
-            if self.recipe == "paper":
-                raise UsageError(f"recipe 'paper' trains from scratch, and transfer is {transfer!r}; leave it out")
-            if self.recipe not in (None, "modern"):
-                raise one_of("recipe", str(self.recipe), ("modern", "a file.toml"))
-            recipe = tuned(network, self.resolution)
+        recipe = self._recipe_given(network, transfer)
         if self.augment is False:
             recipe = replace(recipe, augmentation=UNCHANGED)
         elif self.augment and recipe.augmentation == UNCHANGED:
@@ -202,6 +193,19 @@ class Options:
             recipe, seed=self.seed or recipe.seed, balance=self.balance or recipe.balance,
             time_limit=self.time_limit or recipe.time_limit,
         )  # fmt: skip
+
+    def _recipe_given(self, network: str, transfer: str) -> Recipe:
+        """The recipe before the options that change it."""
+        if isinstance(self.recipe, Recipe):
+            check_effect_on(network, self.recipe)
+            return self.recipe
+        if transfer == "none":
+            return recipe_for(network, self.recipe or "modern", self.resolution)
+        if self.recipe == "paper":
+            raise UsageError(f"recipe 'paper' trains from scratch, and transfer is {transfer!r}; leave it out")
+        if self.recipe not in (None, "modern"):
+            raise one_of("recipe", str(self.recipe), ("modern", "a file.toml"))
+        return tuned(network, self.resolution)
 
     @property
     def thread_count(self) -> int:

@@ -116,7 +116,7 @@ class FromScratch:
 
     def network(self, num_classes: int, resolution: int | None = None) -> "nn.Module":
         """With its auxiliary heads, where it has some and the recipe listens to them."""
-        with_aux = "aux" in networks.describe(self.name).arguments and self.recipe.aux_weight > 0
+        with_aux = "aux" in networks.describe(self.name).arguments and self.recipe.auxiliary > 0
         arguments = networks.fitted_to(self.name, resolution) if resolution else self.arguments
         return networks.create(self.name, num_classes, arguments | ({"aux": True} if with_aux else {}))
 

@@ -155,10 +155,10 @@ def loss_of(network: Callable[[Tensor], Tensor], recipe: Recipe, batch: Batch) -
         losses = F.cross_entropy(logits.float(), batch.labels, reduction="none", label_smoothing=smoothing)
         return (losses * batch.weights).mean()
 
-    if not recipe.aux_weight:
+    if not recipe.auxiliary:
         return mean_loss(network(batch.pixels))
     logits, *others = all_logits(network, batch.pixels)
-    return mean_loss(logits) + sum(recipe.aux_weight * mean_loss(other) for other in others)
+    return mean_loss(logits) + sum(recipe.auxiliary * mean_loss(other) for other in others)
 
 
 def all_logits(network: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, ...]:

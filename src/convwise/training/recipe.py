@@ -15,6 +15,7 @@ OPTIMIZERS = ("sgd", "adamw", "rmsprop")
 SCHEDULES = ("linear", "cosine", "steps", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
 UNCHANGED = Augmentation()  # the images as they are
+AUX_WEIGHT = 0.3  # GoogLeNet, section 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class Recipe:
         label_smoothing: share of the probability that is spread over all classes.
         clip: largest norm of the gradient, longer ones are shortened; None: any.
         ema: decay a step of the averaged weights, which then are what is chosen and kept; None: no average.
-        aux_weight: of the losses of auxiliary heads, where the network has them; 0 leaves them out.
+        aux_weight: of the losses of auxiliary heads; 0 leaves them out, None is `AUX_WEIGHT` where there are some.
         patience: epochs without a lower NLL on what chooses, after which training stops; None: never.
         balance: weigh all classes alike.
         augmentation: how strongly the training images are changed, anew in every epoch; not at all by default.
@@ -72,7 +73,7 @@ class Recipe:
     label_smoothing: float = 0.0
     clip: float | None = None
     ema: float | None = None
-    aux_weight: float = 0.3
+    aux_weight: float | None = None
     patience: int | None = None
     balance: bool = False
     augmentation: Augmentation = UNCHANGED
@@ -99,6 +100,8 @@ class Recipe:
             raise UsageError(f"accumulate must be at most the batch, {self.batch}, got {self.accumulate}")
         if (self.schedule == "steps") != bool(self.drops):
             raise UsageError(f"drops and schedule 'steps' go together, got {self.schedule!r} and {list(self.drops)}")
+        if late := [epoch for epoch, _ in self.drops if epoch >= self.epochs]:
+            raise UsageError(f"drops must lie before epoch {self.epochs}, where training ends, got {late[0]}")
         changed = {f.name for f in fields(self) if getattr(self, f.name) != f.default}
         self.check_effect(changed)
 
@@ -106,6 +109,11 @@ class Recipe:
     def piece(self) -> int:
         """Images that go through the network at once, at most."""
         return -(-self.batch // self.accumulate)
+
+    @property
+    def auxiliary(self) -> float:
+        """Weight of the losses of auxiliary heads, where the network has them."""
+        return AUX_WEIGHT if self.aux_weight is None else self.aux_weight
 
     def check_effect(self, given: Collection[str]) -> None:
         """Refuse fields of another optimiser, or of something left out, among those that somebody has `given`.
@@ -120,6 +128,8 @@ class Recipe:
             raise UsageError("nesterov has no effect with momentum 0; leave it out")
         if "decay_all" in given and not self.weight_decay:
             raise UsageError("decay_all has no effect with weight_decay 0; leave it out")
+        if "patience" in given and not _can_stop(self.patience, self.epochs):
+            raise UsageError(f"patience {self.patience} has no effect with {self.epochs} epochs; leave it out")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -189,7 +199,8 @@ RULES = {
     "layer_decay": Rule(float, "a number above 0 and at most 1", lambda v: 0 < v <= 1),
     "weight_decay": NO_LESS_THAN_0, "decay_all": SWITCH, "warm_up": SHARE,
     "drops": DROPS, "label_smoothing": SHARE, "clip": POSITIVE._replace(optional=True),
-    "ema": SHARE._replace(optional=True), "aux_weight": NO_LESS_THAN_0, "patience": COUNT._replace(optional=True),
+    "ema": SHARE._replace(optional=True), "aux_weight": NO_LESS_THAN_0._replace(optional=True),
+    "patience": COUNT._replace(optional=True),
     "balance": SWITCH, "channels_last": SWITCH._replace(optional=True), "time_limit": POSITIVE._replace(optional=True),
     "seed": Rule(int, "a whole number of at least 0 and below 2^63", lambda v: 0 <= v < 2**63),
 }  # fmt: skip
@@ -250,6 +261,12 @@ def rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
 
 
 def shorter(recipe: Recipe, epochs: int) -> Recipe:
-    """The recipe over another number of epochs; its drops keep their place in it."""
+    """The recipe over other epochs; its drops keep their place, and patience goes where it could stop nothing."""
     drops = tuple((epoch * epochs / recipe.epochs, share) for epoch, share in recipe.drops)
-    return replace(recipe, epochs=epochs, drops=drops)
+    patience = recipe.patience if _can_stop(recipe.patience, epochs) else None
+    return replace(recipe, epochs=epochs, drops=drops, patience=patience)
+
+
+def _can_stop(patience: int | None, epochs: int) -> bool:
+    """Whether there is an epoch to spare, when the first one was the best."""
+    return patience is not None and 1 + patience < epochs

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from .. import networks
 from ..data.augmentation import Augmentation
-from ..errors import one_of
+from ..data.augmentation.record import GREY_KEEPS
+from ..errors import UsageError, one_of
 from .recipe import Recipe
 
 NAMES = ("modern", "paper")
@@ -42,7 +43,7 @@ CIFAR = Augmentation(mirror=0.5, shift=4 / 32, border="black")
 # 224 of 256 pixels: moved by up to 16 either way, at the scale of the evaluation
 ALEXNET_CROPS = Augmentation(mirror=0.5, shift=16 / 224, pca=0.1)
 INCEPTION = Augmentation(mirror=0.5, area=(0.08, 1.0))
-OF_PAPERS = Recipe(schedule="steps", drops=((30, 0.1),), warm_up=0.0, nesterov=False, decay_all=True)
+OF_PAPERS = Recipe(epochs=90, schedule="steps", drops=((30, 0.1),), warm_up=0.0, nesterov=False, decay_all=True)
 TF = replace(OF_PAPERS, optimizer="rmsprop", nesterov=True)  # nesterov is sgd's alone: left at its default
 EPSILON = "epsilon 1, which is not in the paper, is opt_epsilon's default in slim's train_image_classifier.py"
 
@@ -231,3 +232,20 @@ def recipe_for(network: str, name: str, resolution: int | None = None) -> Recipe
         UsageError: there is no such network or recipe.
     """
     return named(network, name, resolution).recipe
+
+
+def check_effect_on(network: str, recipe: Recipe) -> None:
+    """Refuse what a recipe, that somebody wrote, gives and this network cannot use.
+
+    Raises:
+        UsageError: there is something.
+    """
+    entry, images = networks.describe(network), recipe.augmentation
+    if recipe.aux_weight is not None and "aux" not in entry.arguments:
+        raise UsageError(f"aux_weight has no effect: {network} has no auxiliary heads; leave it out of the recipe")
+    useless = [name for name in GREY_KEEPS if getattr(images, name)]
+    useless += ["pca_colours 'own'"] if images.pca_colours == "own" else []
+    if entry.channels == 1 and useless:
+        raise UsageError(
+            f"augmentation {useless[0]} has no effect: {network} sees grey images; leave it out of the recipe"
+        )

@@ -133,11 +133,12 @@ WITHOUT_EFFECT = [  # given, needed
 @pytest.mark.parametrize(("record", "needed"), WITHOUT_EFFECT)
 def test_what_has_no_effect_is_refused(record: dict[str, Any], needed: str) -> None:
     name = next(name for name in record if name in NEEDS)
+    values: dict[str, Any] = {field: tuple(v) if isinstance(v, list) else v for field, v in record.items()}
     text = f"^augmentation {name} has no effect without {needed}; leave it out$"
     with pytest.raises(UsageError, match=text):
         Augmentation.from_json(record)
     with pytest.raises(UsageError, match=text):
-        Augmentation(**{name: tuple(value) if isinstance(value, list) else value for name, value in record.items()})
+        Augmentation(**values)
 
 
 @pytest.mark.parametrize("name", NEEDS)
