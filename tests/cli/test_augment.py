@@ -55,15 +55,50 @@ def test_idx_files_of_small_grey_images_are_shown(
     assert out.endswith(" pixels, from 6 images\n")
 
 
+def test_the_training_below_is_the_one_that_is_asked_for(convwise: Convwise, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text("[augmentation]\nhue = 90.0\npca = 0.3\npca_colours = 'own'\n")
+    sheets = []
+    for i, options in enumerate(
+        ((), ("--network", "resnet20"), ("--network", "lenet5", "--recipe", "paper"), ("--recipe", "my.toml"),
+         ("--network", "efficientnet_lite0", "--recipe", "modern"), ("--resolution", "48"))
+    ):  # fmt: skip
+        convwise("augment", photos, "--out", f"{i}.png", *options).ends(0)
+        sheets.append(np.asarray(Image.open(tmp_path / f"{i}.png")))
+    above = 84 + 8 * (128 + 20)
+    assert all(np.array_equal(sheet[:above], sheets[0][:above]) for sheet in sheets)
+    assert np.array_equal(sheets[0], sheets[4])
+    assert len({sheet.tobytes() for sheet in sheets}) == 5
+
+
+def test_a_picture_that_is_there_is_replaced_when_asked(convwise: Convwise, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "sheet.png").write_bytes(b"precious")
+    text = "--out 'sheet.png' exists already; give --overwrite to replace it, or another file"
+    assert convwise("augment", photos, "--out", "sheet.png").ends(2).message == text
+    assert (tmp_path / "sheet.png").read_bytes() == b"precious"
+    convwise("augment", photos, "--out", "sheet.png", "--overwrite").ends(0)
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.format == "PNG"
+
+
 @pytest.mark.parametrize(
     ("options", "code", "text"),
     [
         (("PHOTOS", "--out", "sheet.jpg"), 2, "out must end in .png, got 'sheet.jpg'"),
+        (
+            ("PHOTOS", "--out", "sheet.png", "--recipe", "papers"),
+            2,
+            "recipe must be one of modern, paper, a file.toml, got 'papers'; did you mean 'paper'?",
+        ),
+        (
+            ("PHOTOS", "--out", "sheet.png", "--resolution", "0"),
+            2,
+            "resolution must be 1 to 2048 pixels, got 0",
+        ),
         (("PHOTOS", "--out", "sheet.png", "--size", "40"), 2, "size must be 96 to 512 pixels, got 40"),
         (
             ("PHOTOS", "--out", "none/sheet.png"),
             2,
-            "--out 'none/sheet.png' cannot be written: No such file or directory",
+            "--out 'none/sheet.png' cannot be written: there is no folder 'none'",
         ),
         (
             ("nowhere", "--out", "sheet.png"),

@@ -18,7 +18,7 @@ COMMANDS = {
     "cost": ["--by", "--resolution", "--channels", "--num-classes", "--argument", "--measure", "--advise", "--picture",
              "--overwrite", "--threads", "--json"],
     "conv": ["--input", "--filters", "--kernel", "--stride", "--padding", "--bottleneck", "--bias", "--json"],
-    "augment": ["--out", "--seed", "--size"],
+    "augment": ["--out", "--network", "--recipe", "--resolution", "--seed", "--size", "--overwrite"],
     "cache": ["--clear", "--json"],
 }  # fmt: skip
 

@@ -1,60 +1,111 @@
 """`convwise augment`."""
 
+import io
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
 from .output import say
+from .pictures import check_picture, write_picture
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
+    from ..data.augmentation import Augmentation
+    from ..data.decoding import Preparation
+    from ..data.preprocessing import Preprocessing
+
+    Photos = list[NDArray[np.uint8]]
+
 PHOTOS = 48  # are read: the first ones are shown, all give the principal colours
+LARGEST = 2048  # side of an input that is shown in a tile of 512 at most
 
 
 def augment(
-    data: Annotated[Path, Argument(metavar="DATA", help="Folder or CSV manifest of labelled images.")],
+    data: Annotated[
+        Path, Argument(metavar="DATA", help="Folder of labelled images, folder of IDX files, or CSV manifest.")
+    ],
     out: Annotated[Path, Option(metavar="FILE.png", help="Where the picture goes.")],
+    network: Annotated[
+        str, Option(metavar="NAME", help="The network whose training is shown below, of `convwise networks`.")
+    ] = "efficientnet_lite0",
+    recipe: Annotated[
+        str | None, Option(metavar="NAME|FILE", help="Of that training: modern (the default), paper, or a TOML file.")
+    ] = None,
+    resolution: Annotated[
+        int | None, Option(metavar="PX", help="Input side of that training; the network's own by default.")
+    ] = None,
     seed: Annotated[int, Option(metavar="N", help="Of the photos and of what is drawn.")] = 0,
     size: Annotated[int, Option(metavar="PX", help="Side of each small picture.")] = 128,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace the file of --out.")] = False,
 ) -> None:
     """Show what augmentation does to your images.
 
-    One picture: each operation alone, then all of them as training draws them.
+    One picture: each operation alone, then some images as `fit --transfer none` would train on them.
     """
-    from ..data.augmentation.colour import principal_colours
+    import numpy as np
+
+    from ..data.augmentation.colour import principal_colours, with_own_colours
+    from ..data.reduction import Reduction
     from ..errors import UsageError
+    from ..report.seen import Seen
     from ..report.sheet import draw_sheet
 
-    if out.suffix.lower() != ".png":
-        raise UsageError(f"out must end in .png, got {str(out)!r}")
+    check_picture(out, "out", ".png", overwrite=overwrite)
     if not 96 <= size <= 512:  # captions need the room
         raise UsageError(f"size must be 96 to 512 pixels, got {size}")
-    photos = _photos(data, seed)
-    sheet = draw_sheet(photos, principal_colours(photos), f"Augmentation of {data.name}", seed=seed, side=size)
-    try:
-        sheet.save(out)
-    except OSError as error:
-        raise UsageError(f"--out {str(out)!r} cannot be written: {error.strerror or error}") from error
+    if resolution is not None and not 1 <= resolution <= LARGEST:
+        raise UsageError(f"resolution must be 1 to {LARGEST} pixels, got {resolution}")
+    how, preprocessing = _training(network, recipe, resolution)
+    large, reduction = Reduction(channels=3, side=512), Reduction.for_training(preprocessing, how)
+    photos, images = _photos(data, seed, [large, reduction])
+    mean = np.mean([image.mean(axis=(0, 1)) for image in images], axis=0)  # what is erased gets it
+    preprocessing = replace(preprocessing, mean=tuple(mean.tolist()))
+    words = f"{network}, recipe {recipe or 'modern'}"
+    seen = Seen(images, with_own_colours(how, photos), preprocessing, words)
+    title = f"Augmentation of {data.resolve().name}"
+    sheet = draw_sheet(photos, principal_colours(photos), seen, title, seed=seed, side=size)
+    file = io.BytesIO()
+    sheet.save(file, "PNG")
+    write_picture(out, "out", file.getvalue())
     say(f"{out}: {sheet.width} x {sheet.height} pixels, from {len(photos)} images")
 
 
-def _photos(data: Path, seed: int) -> "list[NDArray[np.uint8]]":
-    """Images in an order that the seed shuffles; those that cannot be read are passed over."""
+def _training(network: str, text: str | None, resolution: int | None) -> "tuple[Augmentation, Preprocessing]":
+    """What a training changes, and what its network takes.
+
+    Raises:
+        UsageError: a recipe that cannot be used, or a part of it that has no effect with the network.
+    """
+    from ..training.recipe import Recipe
+    from ..training.recipes import check_effect_on, preprocessing_for, recipe_for
+    from .fit import read_recipe
+
+    recipe = read_recipe(text)
+    if isinstance(recipe, Recipe):
+        check_effect_on(network, recipe)
+    else:
+        recipe = recipe_for(network, recipe or "modern", resolution)
+    return recipe.augmentation, preprocessing_for(network, resolution)
+
+
+def _photos(data: Path, seed: int, reductions: "Sequence[Preparation]") -> "tuple[Photos, ...]":
+    """Images in an order that the seed shuffles, by each reduction; those that cannot be read are passed over."""
     from ..data import decoding
     from ..data.augmentation.batches import Epoch
     from ..data.inputs import list_samples
-    from ..data.reduction import Reduction
     from ..errors import DataError
 
     listing = list_samples(data)
-    reduction = Reduction(channels=3, side=512)
-    photos: list[NDArray[np.uint8]] = []
+    photos: list[tuple[NDArray[np.uint8], ...]] = []
     for i in Epoch.shuffled(seed, 0, [len(listing.samples)]).order.tolist():
         try:
-            photos += decoding.decode(listing.read(listing.samples[i]), [reduction]).pixels
+            photos.append(decoding.decode(listing.read(listing.samples[i]), reductions).pixels)
         except (OSError, decoding.UnreadableImageError):
             continue
         if len(photos) == PHOTOS:
@@ -63,4 +114,4 @@ def _photos(data: Path, seed: int) -> "list[NDArray[np.uint8]]":
         raise DataError(
             f"none of the {len(listing.samples)} image files in {str(data)!r} can be read; `convwise scan` says why"
         )
-    return photos
+    return tuple(map(list, zip(*photos, strict=True)))

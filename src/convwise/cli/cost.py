@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from .output import Json, print_json, say
+from .pictures import check_picture, write_picture
 
 if TYPE_CHECKING:
     from torch import nn
@@ -58,7 +59,7 @@ def cost(
         drawn = _draw(subject, module, report) if picture else ""
         latencies = _measured(subject, module, report, threads or 1) if measure else {}
     if picture:
-        _write(drawn, picture)
+        write_picture(picture, "picture", drawn.encode())
     advice, rewritten = (find_advice(report), rewrite(report)) if advise else ((), ())
     if json:
         advised = {"advice": [_advice_record(a) for a in advice], "rewritten": [asdict(r) for r in rewritten]}
@@ -94,12 +95,7 @@ def _check_picture(picture: Path | None, *, overwrite: bool) -> None:
         if overwrite:
             raise UsageError("overwrite has no effect without --picture; leave it out, or add --picture")
         return
-    if picture.suffix.lower() != ".svg":
-        raise UsageError(f"picture must end in .svg, got {str(picture)!r}")
-    if not picture.parent.is_dir():
-        raise UsageError(f"--picture {str(picture)!r} cannot be written: there is no folder {str(picture.parent)!r}")
-    if picture.exists() and not overwrite:
-        raise UsageError(f"--picture {str(picture)!r} exists already; give --overwrite to replace it, or another file")
+    check_picture(picture, "picture", ".svg", overwrite=overwrite)
 
 
 def _analyze(subject: "Subject", module: "nn.Module", *, measure: bool) -> "CostReport":
@@ -183,16 +179,6 @@ def _draw(subject: "Subject", module: "nn.Module", report: "CostReport") -> str:
     if subject.casebook:
         return draw_network(module, subject.input_shape, subject.title)
     return draw_stages(report, subject.title)
-
-
-def _write(drawn: str, file: Path) -> None:
-    from ..errors import UsageError
-    from ..runtime.cache import write_aside
-
-    try:
-        write_aside(file, drawn.encode())
-    except OSError as error:
-        raise UsageError(f"--picture {str(file)!r} cannot be written: {error.strerror}") from error
 
 
 def _record(subject: "Subject", report: "CostReport", latencies: "dict[str, Latency]") -> dict[str, Any]:

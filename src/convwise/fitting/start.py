@@ -11,6 +11,7 @@ from ..cost import analyze, sketch
 from ..data.preprocessing import Preprocessing
 from ..progress import Track
 from ..training.recipe import UNCHANGED, Recipe
+from ..training.recipes import preprocessing_for
 from ..transfer.pieces import Piece
 from ..weights import Used
 from .options import Options
@@ -101,12 +102,9 @@ class FromScratch:
     rear = None
 
     def __init__(self, network: str, options: Options) -> None:
-        entry = networks.describe(network)
-        size, channels = options.resolution or entry.resolution, entry.channels
         self.name = network
-        self.preprocessing = Preprocessing(
-            channels=channels, resolution=size, crop=1.0, mean=(127.5,) * channels, std=(127.5,) * channels
-        )
+        self.preprocessing = preprocessing_for(network, options.resolution)
+        size = self.preprocessing.resolution
         self.arguments = networks.fitted_to(network, size)
         self.recipe = options.recipe_of(network)
         networks.input_shape(network, self.arguments, size)  # says so where it is too small

@@ -1,4 +1,4 @@
-"""A contact sheet of augmentation as one picture: each operation alone, then all together."""
+"""A contact sheet of augmentation as one picture: each operation alone, then what a training sees."""
 
 from collections.abc import Sequence
 
@@ -6,31 +6,28 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..data.augmentation.record import Colours
-from .tiles import Photographer, Pixels, Row, Tile
+from .seen import Pixels, Seen
+from .tiles import Photographer, Row, Tile
 
 COLUMNS = (
     ("mirror", "area", "zoom", "shift", "rotation", "shear", "warp", "erasing"),
     ("brightness", "contrast", "saturation", "hue", "channel_shift", "pca", "mixup", "cutmix"),
 )
 TILES = 5  # a row
-BANDS = (  # below: what is said, which photos, whether mixed
-    (
-        "All but mixing together, as training draws them: an image a row, unchanged and in its first epochs",
-        (0, 1),
-        False,
-    ),
-    ("The same with mixup and cutmix", (2,), True),
-)
+SEEN = 3  # images below
 INK, GREY, PAPER = (25, 25, 25), (105, 105, 105), (255, 255, 255)
-MARGIN, GAP, CAPTION, LABEL, TITLE, HEADING = 30, 6, 20, 176, 84, 34  # pixels
+MARGIN, GAP, CAPTION, LABEL, TITLE, LINE = 30, 6, 20, 176, 84, 20  # pixels
 
 
-def draw_sheet(photos: Sequence[Pixels], pca_colours: Colours, title: str, *, seed: int, side: int) -> Image.Image:
+def draw_sheet(
+    photos: Sequence[Pixels], pca_colours: Colours, seen: Seen, title: str, *, seed: int, side: int
+) -> Image.Image:
     """Draw the sheet.
 
     Args:
         photos: uint8 (H, W, 3), two or more.
         pca_colours: of the images.
+        seen: what a training sees of the same images.
         title: is printed above.
         seed: of what is drawn at random.
         side: of a tile, pixels.
@@ -38,8 +35,10 @@ def draw_sheet(photos: Sequence[Pixels], pca_colours: Colours, title: str, *, se
     camera = Photographer(photos, pca_colours, seed=seed, side=side)
     column = LABEL + TILES * (side + GAP) - GAP
     bands = TITLE + max(map(len, COLUMNS)) * (side + CAPTION) + 10
-    height = bands + sum(HEADING + len(shown) * (side + GAP) for _, shown, _ in BANDS)
-    page = _Page(2 * column + 3 * MARGIN, height + MARGIN)
+    width = 2 * column + 3 * MARGIN
+    heading = _wrap(seen.heading, width - 2 * MARGIN, 16)
+    height = bands + LINE * len(heading) + 14 + SEEN * (side + GAP)
+    page = _Page(width, height + MARGIN)
     page.text(MARGIN, 20, title, 26)
     page.text(MARGIN, 54, "Each operation alone, from one end of its usual range to the other", 16, GREY)
     colourful = max(range(len(photos)), key=lambda i: float(np.ptp(photos[i].mean(axis=(0, 1)))))
@@ -47,12 +46,12 @@ def draw_sheet(photos: Sequence[Pixels], pca_colours: Colours, title: str, *, se
         for j, name in enumerate(names):
             page.row(MARGIN + i * (column + MARGIN), TITLE + j * (side + CAPTION), side, camera.alone(name, photo))
     count = (page.image.width - 2 * MARGIN + GAP) // (side + GAP)
-    for heading, shown, mixed in BANDS:
-        page.text(MARGIN, bands + 4, heading, 16, GREY)
-        bands += HEADING
-        for photo in shown:
-            page.tiles(MARGIN, bands, side, [Tile(p, "") for p in camera.together(photo, count - 1, mixed=mixed)])
-            bands += side + GAP
+    for line in heading:
+        page.text(MARGIN, bands + 4, line, 16, GREY)
+        bands += LINE
+    for number in range(SEEN):
+        tiles = [Tile(pixels, "") for pixels in seen.row(number, count - 1, seed=seed, side=side)]
+        page.tiles(MARGIN, bands + 14 + number * (side + GAP), side, tiles)
     return page.image
 
 

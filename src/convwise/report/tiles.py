@@ -1,21 +1,19 @@
-"""What a contact sheet of augmentation shows: each operation at evenly spread strengths, and what training draws."""
+"""What a contact sheet of augmentation shows of each operation: its effect at evenly spread strengths."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..data.augmentation import OPERATIONS, Augmentation, Draw, draw, hashing
-from ..data.augmentation.applying import apply
+from ..data.augmentation import OPERATIONS, Augmentation, Draw, hashing
 from ..data.augmentation.drawing import compose
-from ..data.augmentation.mixing import mix
 from ..data.augmentation.operations import Floats, Uniforms
 from ..data.augmentation.record import Colours
+from ..data.augmentation.warping import crop_box
 from ..data.preprocessing import Preprocessing
+from .seen import Pixels, picture
 
-Pixels = NDArray[np.uint8]
 Caption = Callable[[Augmentation, float], str]
 
 EVENLY, MIDDLE = (0.0, 0.25, 0.75, 1.0), (0.2, 0.4, 0.6, 0.8)  # at the ends of its range a mixture shows nothing
@@ -68,12 +66,9 @@ def _factor(field: str) -> Caption:
     return lambda a, u: f"x {1 + (2 * u - 1) * getattr(a, field):.2g}"
 
 
-def _area(field: str) -> Caption:
-    def caption(a: Augmentation, u: float) -> str:
-        low, high = getattr(a, field)
-        return f"{low + (high - low) * u:.0%} of the area"
-
-    return caption
+def _erased(a: Augmentation, u: float) -> str:
+    low, high = a.erased_area
+    return f"{low + (high - low) * u:.0%} of the area"
 
 
 def _zoom(a: Augmentation, u: float) -> str:
@@ -108,13 +103,13 @@ DEGREES = "\N{DEGREE SIGN}"
 # fmt: off
 SHOWN = {
     "mirror": Shown("mirror", "left and right exchanged, probability {mirror:g}", 0, _says("mirrored"), (0.0,)),
-    "area": Shown("random resized crop", "{area[0]:.0%} to {area[1]:.0%} of the area, 3:4 to 4:3", 0, _area("area")),
+    "area": Shown("random resized crop", "{area[0]:.0%} to {area[1]:.0%} of the area, 3:4 to 4:3", 0, _says("")),
     "zoom": Shown("zoom", "square crops; the shorter side is {zoom[0]:.2f} to {zoom[1]:.2f} times theirs", 0, _zoom),
     "shift": Shown("shift", "the crop by up to {shift:.3g} of its side each way", 0, _spread("shift", " % right", 100)),
     "rotation": Shown("rotation", "up to {rotation:g} degrees each way", 0, _spread("rotation", DEGREES)),
     "shear": Shown("shear", "up to {shear:g} degrees each way", 1, _spread("shear", DEGREES)),
     "warp": Shown("local warp", "{warp_nodes} x {warp_nodes} nodes move by up to {warp:g} of the side", 0, _says("")),
-    "erasing": Shown("erasing", "one rectangle, probability {erasing:g}", 1, _area("erased_area")),
+    "erasing": Shown("erasing", "one rectangle, probability {erasing:g}", 1, _erased),
     "brightness": Shown("brightness", "times 1 \N{PLUS-MINUS SIGN} {brightness:g}", 0, _factor("brightness")),
     "contrast": Shown(
         "contrast", "distance from the own mean, times 1 \N{PLUS-MINUS SIGN} {contrast:g}", 1, _factor("contrast")
@@ -145,9 +140,6 @@ class Photographer:
         self._photos, self._seed = photos, seed
         self._usual = {name: Augmentation.usual(name) for name in OPERATIONS}
         self._usual["pca"] = replace(self._usual["pca"], pca_colours=pca_colours)
-        names = [name for name in OPERATIONS if name not in ("zoom", "shift")]
-        self._mixed = replace(Augmentation.usual(*names), pca_colours=pca_colours)
-        self._unmixed = replace(self._mixed, mixup=0.0, cutmix=0.0)
         self._preprocessing = Preprocessing(resolution=side, crop=1.0)  # as training from scratch has it
 
     def alone(self, name: str, photo: int) -> Row:
@@ -166,25 +158,19 @@ class Photographer:
         draws = compose(a, numbers, words)
         tiles = [self._unchanged(photo)]
         for step, drawn in zip(shown.steps, draws, strict=True):
-            tiles.append(self._picture(photo, drawn, drawn, a, shown.caption(a, step)))
+            caption = self._area(photo, drawn, a) if name == "area" else shown.caption(a, step)
+            tiles.append(self._picture(photo, drawn, a, caption))
         return Row(shown.title, shown.detail.format(**vars(a)), tiles)
 
-    def together(self, photo: int, count: int, *, mixed: bool) -> list[Pixels]:
-        """Show what training draws for one image, before and in so many epochs."""
-        pictures = [self._unchanged(photo).pixels]
-        a = self._mixed if mixed else self._unmixed
-        for epoch in range(count):
-            mine, partners = draw(a, self._seed, epoch, [photo, photo + 1])
-            pictures.append(self._picture(photo, mine, partners, a, "").pixels)
-        return pictures
+    def _area(self, photo: int, drawn: Draw, a: Augmentation) -> str:
+        """How much of the photo a crop has: less than was drawn, where that does not fit."""
+        height, width = self._photos[photo % len(self._photos)].shape[:2]
+        box = crop_box(height, width, drawn, a, self._preprocessing)
+        return f"{box.width * box.height / (width * height):.0%} of the area"
 
     def _unchanged(self, photo: int) -> Tile:
-        return self._picture(photo, Draw(), Draw(), Augmentation(), "unchanged")
+        return self._picture(photo, Draw(), Augmentation(), "unchanged")
 
-    def _picture(self, photo: int, drawn: Draw, partners: Draw, a: Augmentation, caption: str) -> Tile:
-        pixels = apply(self._photos[photo % len(self._photos)], drawn, a, self._preprocessing)
-        if drawn.mixed:
-            partner = apply(self._photos[(photo + 1) % len(self._photos)], partners, a, self._preprocessing)
-            share = mix(pixels, partner, drawn)
-            caption = f"{share:.0%} and {1 - share:.0%}"
-        return Tile(pixels, caption)
+    def _picture(self, photo: int, drawn: Draw, a: Augmentation, caption: str) -> Tile:
+        pixels, share = picture(self._photos, photo, (drawn, drawn), a, self._preprocessing)
+        return Tile(pixels, f"{share:.0%} and {1 - share:.0%}" if drawn.mixed else caption)

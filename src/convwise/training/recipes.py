@@ -6,6 +6,7 @@ from typing import NamedTuple
 from .. import networks
 from ..data.augmentation import Augmentation
 from ..data.augmentation.record import GREY_KEEPS
+from ..data.preprocessing import Preprocessing
 from ..errors import UsageError, one_of
 from .recipe import Recipe
 
@@ -218,6 +219,15 @@ def usual_augmentation(network: str, resolution: int | None = None) -> Augmentat
     if entry.channels == 1:
         return CHARACTERS
     return replace(CIFAR, border="reflect") if (resolution or entry.resolution) <= SMALL_SIDE else INCEPTION
+
+
+def preprocessing_for(network: str, resolution: int | None = None) -> Preprocessing:
+    """What a network trained from random weights sees, mean and std aside, which its images give."""
+    entry = networks.describe(network)
+    grey = (127.5,) * entry.channels
+    return Preprocessing(
+        channels=entry.channels, resolution=resolution or entry.resolution, crop=1.0, mean=grey, std=grey
+    )
 
 
 def tuned(network: str, resolution: int | None = None) -> Recipe:
