@@ -157,7 +157,8 @@ def peer(transform: Callable[[Any], object], photos: Sequence[Any]) -> Pass:
 
 def drawing() -> dict[str, Pass]:
     """One epoch's draws, everything on: CPU seconds."""
-    samples, how = np.arange(SAMPLES), Augmentation.usual(*(name for name in OPERATIONS if name not in ("zoom", "shift")))
+    samples = np.arange(SAMPLES)
+    how = Augmentation.usual(*(name for name in OPERATIONS if name not in ("zoom", "shift")))
 
     def run(work: Callable[[Draws], object], epoch: int) -> float:
         begun = time.process_time()
