@@ -47,7 +47,9 @@ def fit(
     ] = None,
     rear: Annotated[
         str | None,
-        Option(metavar="MODULE:BUILDER", help="Of partial: your own layers, builder(in_channels, num_classes)."),
+        Option(
+            metavar="MODULE:BUILDER", help="Of partial: your own layers; the builder takes in_channels and num_classes."
+        ),
     ] = None,
     weights: Annotated[
         str | None,
