@@ -36,7 +36,9 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "bfloat16, depthwise": ("mobilenet_v2", {"ema": 0.9}, {"precision": "bfloat16"}),
     "channels first": ("resnet20", {}, {"channels_last": False}),
     "dropout, stochastic depth": ("efficientnet_lite0", {"optimizer": "rmsprop", "lr": 1e-3}, {}),
+    "auxiliary heads, response norm": ("googlenet", {"lr": 1e-3}, {}),
 }  # fmt: skip
+ARGUMENTS = {"googlenet": {"aux": True}}
 
 
 def train(case: str, folder: Path | None = None, stop: int | None = None) -> Any:
@@ -44,7 +46,8 @@ def train(case: str, folder: Path | None = None, stop: int | None = None) -> Any
     preprocessing = GREY if network == "lenet5" else COLOUR
     images = noise(24, 4, preprocessing=preprocessing)
     return go(
-        Recipe(**{"epochs": 3, "batch": 8, **recipe}), images, build=builder(network), setting=Setting(1, **setting),
+        Recipe(**{"epochs": 3, "batch": 8, **recipe}), images,
+        build=builder(network, arguments=ARGUMENTS.get(network)), setting=Setting(1, **setting),
         folder=folder, preprocessing=preprocessing, track=quiet if stop is None else stop_after(stop),
     )  # fmt: skip
 
