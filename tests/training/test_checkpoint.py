@@ -10,13 +10,17 @@ import sys
 import time
 import tracemalloc
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
+import cv2
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from torch import nn
 
+from convwise.data.augmentation import Augmentation
 from convwise.errors import CheckpointError, MachineError
 from convwise.training import checkpoint
 from convwise.training.checkpoint import Checkpoints, identity
@@ -181,6 +185,21 @@ def test_a_checkpoint_of_another_torch_is_refused(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(torch, "__version__", "99.0.0")
     with pytest.raises(CheckpointError, match=rf"with torch '{re.escape(now)}', now '99\.0\.0'; go back to that"):
         go(Recipe(epochs=2, batch=4), noise(16, 4), folder=tmp_path)
+
+
+@pytest.mark.parametrize(("library", "name"), [(cv2, "opencv"), (np, "numpy")])
+def test_what_changed_the_images_must_be_the_same_where_they_are_changed(
+    tmp_path: Path, library: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, mirrored = Recipe(epochs=2, batch=4), Recipe(epochs=2, batch=4, augmentation=Augmentation(mirror=0.5))
+    for recipe in (plain, mirrored):
+        with pytest.raises(KeyboardInterrupt):
+            go(recipe, noise(16, 4), folder=tmp_path / str(recipe.augmentation.mirror), track=stop_after(3), threads=1)
+    now = library.__version__
+    monkeypatch.setattr(library, "__version__", "99.0.0")
+    go(plain, noise(16, 4), folder=tmp_path / "0.0", threads=1)
+    with pytest.raises(CheckpointError, match=rf"with {name} '{re.escape(now)}', now '99\.0\.0'; go back to that"):
+        go(mirrored, noise(16, 4), folder=tmp_path / "0.5", threads=1)
 
 
 def test_a_disk_that_gives_out_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

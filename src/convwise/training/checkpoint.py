@@ -14,10 +14,11 @@ import safetensors
 import torch
 from torch import Tensor
 
+from ..data.augmentation.applying import made_by
 from ..errors import CheckpointError, MachineError
 from ..runtime.cache import aside
 from .device import device_name
-from .recipe import Recipe
+from .recipe import UNCHANGED, Recipe
 from .state import Epoch, Setting, State
 
 KEPT = 2
@@ -34,9 +35,9 @@ def identity(recipe: Recipe, setting: Setting, data: str) -> Identity:
         setting: how this machine computes.
         data: hash of what the weights learn from and the epochs are chosen by.
     """
-    version = torch.__version__
+    versions = {"torch": torch.__version__} | (made_by() if recipe.augmentation != UNCHANGED else {})
     device = device_name(setting.device)
-    return {"recipe": recipe.to_json(), "torch": version, **setting._asdict(), "device": device, "images": data}
+    return {"recipe": recipe.to_json(), **versions, **setting._asdict(), "device": device, "images": data}
 
 
 class Checkpoints:
