@@ -132,6 +132,21 @@ def test_a_byte_that_changed_is_noticed_and_the_older_one_serves(tmp_path: Path,
     assert bits(resumed) == bits(go(Recipe(epochs=2, batch=4), noise(16, 4)))
 
 
+def test_a_damaged_checkpoint_goes_when_the_older_one_has_served(tmp_path: Path) -> None:
+    stopped(tmp_path)
+    older, newest = sorted(tmp_path.iterdir())
+    change(newest, 500)
+    other = Recipe(epochs=2, batch=4, lr=0.01)
+    with pytest.raises(CheckpointError, match="is of a training with another recipe"):
+        go(other, noise(16, 4), folder=tmp_path)
+    assert sorted(tmp_path.iterdir()) == [older, newest]  # it has served nobody
+    recipe = Recipe(epochs=2, batch=4)
+    kept = Checkpoints(tmp_path, recipe, identity(recipe, Setting(1), fingerprint(*noise(16, 4), *noise(16, 4))))
+    assert kept.restore(State.begin(builder()(), recipe, Setting(1)))
+    assert list(tmp_path.iterdir()) == [older]
+    assert kept.restore(State.begin(builder()(), recipe, Setting(1))) == ()
+
+
 def test_a_file_that_was_cut_short_is_noticed(tmp_path: Path) -> None:
     stopped(tmp_path)
     newest = sorted(tmp_path.iterdir())[-1]

@@ -84,7 +84,9 @@ class Checkpoints:
         self._took = self._last - begun
 
     def restore(self, state: State) -> tuple[str, ...]:
-        """Go on where the newest whole checkpoint was written; without any, leave the state as it is.
+        """Go on where the newest whole checkpoint was written, and delete damaged ones that are newer.
+
+        Without any the state stays as it is.
 
         Returns:
             What a user should know.
@@ -93,23 +95,25 @@ class Checkpoints:
             CheckpointError: none is whole, or it is of another training.
         """
         files = self._files()
-        damaged = ""
+        damaged: list[Path] = []
         for path in files:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             if digest != path.stem.partition("-")[2]:
-                damaged = damaged or path.name
+                damaged.append(path)
                 continue
             with safetensors.safe_open(path, "pt") as whole:
                 record = json.loads(whole.metadata()["record"])
                 self._check(path, record)
                 _restore(state, whole, record)
+            for other in damaged:  # it would take the place of a whole one, and be told of again
+                other.unlink(missing_ok=True)
             if damaged:
                 return (f"the newest checkpoint was damaged; training went on from step {state.step}",)
             return ()
         if files:
             raise CheckpointError(
-                f"checkpoint {damaged[:10]} in {str(self.folder)!r} is damaged, its bytes have another hash than its "
+                f"checkpoint {damaged[0].name[:10]} in {str(self.folder)!r} is damaged, its bytes have another hash than its "
                 "name, and there is no older one; delete that folder to train from the start"
             )
         return ()
