@@ -23,7 +23,7 @@ def sketched(network: str, num_classes: int) -> nn.Module:
 
 
 def test_the_memory_of_lenet_by_hand() -> None:
-    counted = training_memory(sketched("lenet5", 10), Recipe(batch=10), (1, 28, 28), images=100)
+    counted = training_memory(sketched("lenet5", 10), Recipe(batch=20), (1, 28, 28), images=100)
     params = 61_706 * 4
     assert counted.images == 2 * 100 * 784
     assert counted.weights == params
@@ -31,9 +31,15 @@ def test_the_memory_of_lenet_by_hand() -> None:
     # floats an image that the backward pass reads: input 28x28; behind C1 and its ReLU 6x28x28, pooled 6x14x14; C3
     # 16x10x10, pooled 16x5x5; 120 and 84 behind their ReLUs. Indices of pooling: 8 bytes.
     kept = 4 * (784 + 4704 + 1176 + 1600 + 400 + 120 + 84) + 8 * (1176 + 400)
-    assert counted.activations == 10 * (kept + 2 * 4 * 4704)
+    assert counted.activations == 20 * (kept + 2 * 4 * 4704)
     on_gpu = counted.weights + counted.copies + counted.activations
     assert (counted.on("cuda"), counted.on("cpu")) == (on_gpu, counted.images + on_gpu)
+
+
+@pytest.mark.parametrize(("images", "judged"), [(100, 64), (7, 7)])
+def test_where_judging_takes_more_than_training_it_is_counted(images: int, judged: int) -> None:
+    counted = training_memory(sketched("lenet5", 10), Recipe(batch=1), (1, 28, 28), images)
+    assert counted.activations == judged * 4 * (4704 + 1176)  # 6 maps of 28 x 28, and these pooled, 4 bytes each
 
 
 def test_no_batch_has_more_images_than_there_are() -> None:

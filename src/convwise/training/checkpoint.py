@@ -113,8 +113,8 @@ class Checkpoints:
             return ()
         if files:
             raise CheckpointError(
-                f"checkpoint {damaged[0].name[:10]} in {str(self.folder)!r} is damaged, its bytes have another hash than its "
-                "name, and there is no older one; delete that folder to train from the start"
+                f"checkpoint {damaged[0].name[:10]} in {str(self.folder)!r} is damaged, its bytes have another hash "
+                "than its name, and there is no older one; delete that folder to train from the start"
             )
         return ()
 
