@@ -556,10 +556,13 @@ def test_a_training_with_augmentation_that_is_interrupted_ends_in_the_same_weigh
     assert weights_hash(fit(photos, options, out="run")) == expected
 
 
-@pytest.mark.parametrize(("damage", "error"), [(Path.unlink, MachineError), (Path.write_bytes, DataError)])
+@pytest.mark.parametrize(
+    ("damage", "error", "told"),
+    [(Path.unlink, MachineError, "cannot be read: "), (Path.write_bytes, DataError, "was changed after training began")],
+)
 def test_a_file_that_fails_in_mid_training_costs_no_checkpoint(
     in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[..., Any],
-    error: type[ConvwiseError],
+    error: type[ConvwiseError], told: str,
 ) -> None:  # fmt: skip
     shutil.copytree(photos, "data")
     options = Options(network=LENET, recipe=CHANGED, threads=1)
@@ -576,7 +579,7 @@ def test_a_file_that_fails_in_mid_training_costs_no_checkpoint(
     monkeypatch.setenv("CONVWISE_CACHE_GB", "3e-5")  # no room for whole images: training reads the files
     monkeypatch.setenv("CONVWISE_CACHE", str(in_tmp_path / "small"))
     monkeypatch.setattr(Checkpoints, "due", lambda _: True)
-    with pytest.raises(error, match=r"^image '.*' cannot be read: "):
+    with pytest.raises(error, match=f"^image '.*' {told}"):
         fit("data", options, out="run", track=damaging)
     assert list(Path("run.partial", "checkpoints", "lenet5").iterdir())
     for path, content in files.items():
