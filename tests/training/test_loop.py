@@ -313,6 +313,22 @@ def test_the_average_moves_by_its_decay_and_faster_at_first() -> None:
         assert ema.weight.item() == pytest.approx(now * share)
 
 
+def test_the_average_of_batch_norm_has_averaged_statistics_and_the_present_count() -> None:
+    ema, network = nn.BatchNorm2d(2), nn.BatchNorm2d(2)  # means 0, variances 1, none counted
+    assert network.running_mean is not None
+    assert network.running_var is not None
+    assert network.num_batches_tracked is not None
+    network.running_mean.copy_(torch.tensor([8.0, -4.0]))
+    network.running_var.fill_(5.0)
+    network.num_batches_tracked.fill_(7)
+    average(ema, network, 0.75, 10_000)
+    assert ema.running_mean is not None
+    assert ema.running_var is not None
+    assert ema.running_mean.tolist() == [2.0, -1.0]
+    assert ema.running_var.tolist() == [2.0, 2.0]
+    assert ema.num_batches_tracked == 7
+
+
 def test_averaged_weights_are_what_is_judged_and_kept() -> None:
     images = noise(16, 4)
     with_average, without = (go(Recipe(epochs=4, batch=4, ema=ema), images) for ema in (0.999, None))
