@@ -131,7 +131,7 @@ def reconcile() -> None:
             terms = {rule: count for rule, count in counter.differences(counted).items() if count}
             assert found - counted.macs == sum(terms.values()), f"{counter.name} on {name} is not explained"
             cells.append(f"{100 * (found / counted.macs - 1):+.2f} %")
-            sums = "; ".join(f"{rule}: {count:+,}" for rule, count in terms.items())
+            sums = "; ".join(f"{rule}: {count:+,}" for rule, count in terms.items()) or "nothing"
             explained.append(f"| {title} | {counter.name} | {found:,} | {sums} |")
         print(f"| {title} | {counted.macs:,} |", " | ".join(cells), "|")
     print("\n| network | counter | counts | and that is the MACs and |\n|---|---|---|---|", *explained, sep="\n")

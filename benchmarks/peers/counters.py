@@ -100,11 +100,7 @@ def _ptflops_pytorch(report: CostReport) -> Terms:
         "2 an output of a ReLU (layer and function are both counted)": 2 * _outputs(report, ["ReLU"]),
         "1 an output of a ReLU6 or SiLU": _outputs(report, ["ReLU6", "SiLU"]),
         "2 an input of a pool (layer and function are both counted)": 2 * _inputs(report, POOLS),
-        "4 an input of a local response norm, and its padding": sum(
-            4 * math.prod(layer.input_shape) + 4 * math.prod(layer.input_shape[1:])
-            for layer in report.layers
-            if layer.kind == "LocalResponseNorm"
-        ),
+        "4 an input of a local response norm, its additions": 4 * _inputs(report, ["LocalResponseNorm"]),
     }
 
 

@@ -1,5 +1,7 @@
+import hashlib
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,24 @@ def test_a_file_that_became_unreadable_is_an_error(tmp_path: Path, data: bytes, 
     text = f"image 'photo.jpg' cannot be read: {reason}; look at the data with `convwise scan`"
     with pytest.raises(DataError, match=f"^{re.escape(text)}$"):
         load(path, data)
+
+
+def test_a_file_that_was_replaced_is_an_error(tmp_path: Path) -> None:
+    path, data = tmp_path / "photo.jpg", jpeg(picture())
+    for others, same in ((data, True), (jpeg(picture(), quality=30), False), (b"", False)):
+        path.write_bytes(others)
+        [sample] = of(path).samples
+        hashed = replace(sample, sha256=hashlib.sha256(data).hexdigest())
+        images = FileImages(Listing(path.parent, (hashed,), Files(path.parent)), [hashed], WHOLE)
+        if same:
+            assert np.array_equal(images[0], of(path)[0])
+            continue
+        text = (
+            "image 'photo.jpg' was changed after training began; put back the file as it was and repeat the command, "
+            "or begin anew with --overwrite"
+        )
+        with pytest.raises(DataError, match=f"^{re.escape(text)}$"):
+            images[0]
 
 
 def test_a_file_that_is_out_of_reach_keeps_what_was_trained(tmp_path: Path) -> None:

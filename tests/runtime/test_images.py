@@ -1,8 +1,10 @@
 import errno
 import hashlib
 import os
+import re
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,10 @@ from numpy.typing import NDArray
 from convwise.errors import MachineError
 from convwise.places import cache_dir
 from convwise.runtime import images as images_module
+from convwise.runtime import mapped
 from convwise.runtime.cache import cache_usage, clear_cache, make_room
-from convwise.runtime.images import MappedImages, StoredImages
+from convwise.runtime.images import StoredImages
+from convwise.runtime.mapped import MappedImages
 
 Pixels = NDArray[np.uint8]
 
@@ -93,7 +97,7 @@ def test_images_are_flushed_by_size_and_by_time(monkeypatch: pytest.MonkeyPatch)
         store.add(content(number), image(9))
     assert len(segments()) == 1
     monkeypatch.setattr(images_module, "FLUSH_SECONDS", 0.0)
-    store.add(content(3), image(9))
+    StoredImages(KEY, 3).add(content(3), image(9))
     assert len(segments()) == 2
 
 
@@ -119,15 +123,59 @@ def test_images_of_several_segments_and_writers_are_seen_together() -> None:
     assert values(StoredImages(KEY, 3), [0, 1, 2, 3, 4, 5]) == ([0, 1, 2, 3, 4, 5], [])
 
 
-@pytest.mark.parametrize("place", [0, -1, -10, -20, -30, -60])
-def test_a_segment_with_a_changed_byte_is_deleted_and_its_images_are_missing(place: int) -> None:
-    filled(range(3))
-    (path,) = segments()
+def change(path: Path, place: int) -> None:
+    """Another byte at that place."""
     data = bytearray(path.read_bytes())
     data[place] ^= 255
     path.write_bytes(data)
+
+
+@pytest.mark.parametrize("place", [-1, -10, -20, -30, -60])
+def test_a_segment_with_a_changed_byte_in_its_table_is_deleted_and_its_images_are_missing(place: int) -> None:
+    filled(range(3))
+    (path,) = segments()
+    change(path, place)
     assert len(StoredImages(KEY, 3)) == 0
     assert segments() == []
+
+
+@pytest.mark.parametrize("place", [0, 40, -5])  # of the first image, of the last, and of the checksum itself
+def test_changed_pixels_are_noticed_at_the_first_look_and_their_segment_is_deleted(place: int) -> None:
+    filled(range(3))
+    filled(range(3, 5))
+    path, other = segments()
+    change(path, place)
+    found, missing = StoredImages(KEY, 3).read([content(i) for i in range(5)])
+    assert not missing
+    assert (found[4] == 4).all()  # of the other segment
+    text = (
+        f"prepared images in {str(path)!r} were damaged on disk, and the file is deleted; what was trained is kept. "
+        "Repeat the command, and they are prepared again"
+    )
+    for number in (2, 0):
+        with pytest.raises(MachineError, match=f"^{re.escape(text)}$"):
+            found[number]
+    assert segments() == [other]
+    assert values(StoredImages(KEY, 3), [1, 3, 2]) == ([], [content(1), content(2)])
+
+
+def test_pixels_are_read_when_they_are_looked_at_and_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(2):
+        filled(range(i, i + 1))
+    summed: list[int] = []
+    real = zlib.crc32
+
+    def crc32(data: memoryview, *begin: int) -> int:
+        summed.append(len(data))
+        return real(data, *begin)
+
+    monkeypatch.setattr(zlib, "crc32", crc32)
+    found, _ = StoredImages(KEY, 3).read([content(0), content(1)])
+    table = mapped.TABLE.itemsize  # of one image
+    assert summed == [table] * 4  # at opening, and when they are mapped
+    for _ in range(2):
+        assert (found[1] == 1).all()
+    assert summed[4:] == [image(1).nbytes]
 
 
 @pytest.mark.parametrize("length", [0, 1, 23, 24, 60, -1])
@@ -222,6 +270,30 @@ def test_joined_segments_have_the_size_asked_for(monkeypatch: pytest.MonkeyPatch
     assert not store.read([content(0)])[1]
     sizes = [path.stat().st_size // image(9).nbytes for path in segments()]
     assert sizes == [1, 3, 3]  # the last, left over, has the oldest name
+
+
+def test_what_is_damaged_or_out_of_reach_is_not_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(4):
+        filled(range(i, i + 1))
+    damaged, away, *_ = segments()
+    change(damaged, 0)
+    monkeypatch.setattr(images_module, "SEGMENTS", 1)
+
+    tried: set[Path] = set()
+
+    def open_segment(segment: Path) -> mapped.MappedSegment:
+        if segment == away and segment not in tried:  # it is back after that
+            tried.add(segment)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return mapped.MappedSegment(segment)
+
+    store = StoredImages(KEY, 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(images_module, "MappedSegment", open_segment)
+        assert values(store, [0, 1, 2, 3]) == ([], [content(0)])
+    assert away in segments()
+    assert len(segments()) == 2
+    assert values(StoredImages(KEY, 3), [1, 2, 3]) == ([1, 2, 3], [])
 
 
 def test_segments_stay_as_they_are_where_there_is_no_room_to_join_them(monkeypatch: pytest.MonkeyPatch) -> None:

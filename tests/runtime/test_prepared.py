@@ -149,7 +149,18 @@ def test_room_is_asked_for_before_anything_is_done(folder: Path, monkeypatch: py
     for limit, free, expected in ((size, size, True), (size - 1, size, False), (size, size - 1, False)):
         monkeypatch.setattr(room, "cache_limit", lambda limit=limit: limit)
         monkeypatch.setattr(room, "free_disk", lambda free=free: free)
-        assert room.has_room([job], 10) is expected
+        assert room.has_room([job], list_folder(folder)) is expected
+
+
+def test_only_these_images_count_where_room_is_asked_for(
+    folder: Path, make_photos: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = make_photos(tmp_path / "others", 20, ("green",))
+    go(others)
+    monkeypatch.setattr(room, "free_disk", lambda: 0)
+    for photos, expected in ((others, True), (folder, False)):
+        listing = list_folder(photos)
+        assert room.has_room([prepared_job(listing, SMALL)], listing) is expected
 
 
 def test_what_is_there_already_needs_no_room(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,13 +10,17 @@ import sys
 import time
 import tracemalloc
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
+import cv2
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from torch import nn
 
+from convwise.data.augmentation import Augmentation
 from convwise.errors import CheckpointError, MachineError
 from convwise.training import checkpoint
 from convwise.training.checkpoint import Checkpoints, identity
@@ -36,7 +40,9 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "bfloat16, depthwise": ("mobilenet_v2", {"ema": 0.9}, {"precision": "bfloat16"}),
     "channels first": ("resnet20", {}, {"channels_last": False}),
     "dropout, stochastic depth": ("efficientnet_lite0", {"optimizer": "rmsprop", "lr": 1e-3}, {}),
+    "auxiliary heads, response norm": ("googlenet", {"lr": 1e-3}, {}),
 }  # fmt: skip
+ARGUMENTS = {"googlenet": {"aux": True}}
 
 
 def train(case: str, folder: Path | None = None, stop: int | None = None) -> Any:
@@ -44,7 +50,8 @@ def train(case: str, folder: Path | None = None, stop: int | None = None) -> Any
     preprocessing = GREY if network == "lenet5" else COLOUR
     images = noise(24, 4, preprocessing=preprocessing)
     return go(
-        Recipe(**{"epochs": 3, "batch": 8, **recipe}), images, build=builder(network), setting=Setting(1, **setting),
+        Recipe(**{"epochs": 3, "batch": 8, **recipe}), images,
+        build=builder(network, arguments=ARGUMENTS.get(network)), setting=Setting(1, **setting),
         folder=folder, preprocessing=preprocessing, track=quiet if stop is None else stop_after(stop),
     )  # fmt: skip
 
@@ -125,6 +132,21 @@ def test_a_byte_that_changed_is_noticed_and_the_older_one_serves(tmp_path: Path,
     assert bits(resumed) == bits(go(Recipe(epochs=2, batch=4), noise(16, 4)))
 
 
+def test_a_damaged_checkpoint_goes_when_the_older_one_has_served(tmp_path: Path) -> None:
+    stopped(tmp_path)
+    older, newest = sorted(tmp_path.iterdir())
+    change(newest, 500)
+    other = Recipe(epochs=2, batch=4, lr=0.01)
+    with pytest.raises(CheckpointError, match="is of a training with another recipe"):
+        go(other, noise(16, 4), folder=tmp_path)
+    assert sorted(tmp_path.iterdir()) == [older, newest]  # it has served nobody
+    recipe = Recipe(epochs=2, batch=4)
+    kept = Checkpoints(tmp_path, recipe, identity(recipe, Setting(1), fingerprint(*noise(16, 4), *noise(16, 4))))
+    assert kept.restore(State.begin(builder()(), recipe, Setting(1)))
+    assert list(tmp_path.iterdir()) == [older]
+    assert kept.restore(State.begin(builder()(), recipe, Setting(1))) == ()
+
+
 def test_a_file_that_was_cut_short_is_noticed(tmp_path: Path) -> None:
     stopped(tmp_path)
     newest = sorted(tmp_path.iterdir())[-1]
@@ -178,6 +200,21 @@ def test_a_checkpoint_of_another_torch_is_refused(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(torch, "__version__", "99.0.0")
     with pytest.raises(CheckpointError, match=rf"with torch '{re.escape(now)}', now '99\.0\.0'; go back to that"):
         go(Recipe(epochs=2, batch=4), noise(16, 4), folder=tmp_path)
+
+
+@pytest.mark.parametrize(("library", "name"), [(cv2, "opencv"), (np, "numpy")])
+def test_what_changed_the_images_must_be_the_same_where_they_are_changed(
+    tmp_path: Path, library: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, mirrored = Recipe(epochs=2, batch=4), Recipe(epochs=2, batch=4, augmentation=Augmentation(mirror=0.5))
+    for recipe in (plain, mirrored):
+        with pytest.raises(KeyboardInterrupt):
+            go(recipe, noise(16, 4), folder=tmp_path / str(recipe.augmentation.mirror), track=stop_after(3), threads=1)
+    now = library.__version__
+    monkeypatch.setattr(library, "__version__", "99.0.0")
+    go(plain, noise(16, 4), folder=tmp_path / "0.0", threads=1)
+    with pytest.raises(CheckpointError, match=rf"with {name} '{re.escape(now)}', now '99\.0\.0'; go back to that"):
+        go(mirrored, noise(16, 4), folder=tmp_path / "0.5", threads=1)
 
 
 def test_a_disk_that_gives_out_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Training on a GPU: the same guarantees as on a processor. What needs one is marked gpu."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,13 @@ from convwise.training.recipe import Recipe
 from convwise.training.state import Setting, State
 from convwise.training.trial import try_out
 
+from . import test_checkpoint
 from .helpers import COLOUR, GREY, bits, builder, figures, go, noise, quiet, stop_after
-from .test_checkpoint import CASES
+
+CASES = test_checkpoint.CASES | {
+    "response norm, pooling to a side": ("alexnet", {"lr": 1e-3}, {}),
+}
+INPUTS = {"lenet5": GREY, "alexnet": replace(COLOUR, resolution=67)}  # the others take 32 pixels
 
 
 def test_auto_takes_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,11 +36,12 @@ def test_auto_takes_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) ->
 
 def train_on_gpu(case: str, folder: Path | None = None, stop: int | None = None):  # type: ignore[no-untyped-def]
     network, recipe, setting = CASES[case]
-    preprocessing = GREY if network == "lenet5" else COLOUR
+    preprocessing = INPUTS.get(network, COLOUR)
     images = noise(22, 4, preprocessing=preprocessing)  # the last batch of an epoch is smaller
     return go(
-        Recipe(**{"epochs": 3, "batch": 8, **recipe}), images, build=builder(network),
-        setting=Setting(1, **setting, device="cuda"), folder=folder, preprocessing=preprocessing,
+        Recipe(**{"epochs": 3, "batch": 8, **recipe}), images, setting=Setting(1, **setting, device="cuda"),
+        build=builder(network, arguments=test_checkpoint.ARGUMENTS.get(network)), folder=folder,
+        preprocessing=preprocessing,
         track=quiet if stop is None else stop_after(stop),
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from convwise.data.preprocessing import Preprocessing
 from convwise.errors import DataError, UsageError
 from convwise.training.batches import Batch, Images, InMemory, batch_sizes
+from convwise.training.judging import Judge
 from convwise.training.loop import epochs, finish_epoch, loss_of, normaliser, pieces, train, train_epoch
 from convwise.training.optimizers import average, make_optimizer
 from convwise.training.recipe import Recipe
@@ -120,22 +121,27 @@ def test_the_epoch_under_way_is_the_last_when_time_is_up() -> None:
     assert len(go(Recipe(epochs=3, time_limit=1e9), noise(8, 4)).history) == 3
 
 
-@pytest.mark.parametrize(("accumulate", "most"), [(1, 4), (2, 2)])
-def test_no_more_images_than_a_piece_are_looked_at_at_once(accumulate: int, most: int) -> None:
-    seen = []
+class Watching(nn.Module):
+    """Notes how many images it is given, in training and in evaluation."""
 
-    class Watching(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = builder()()
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = builder()()
+        self.seen: dict[bool, set[int]] = {True: set(), False: set()}
 
-        def forward(self, x: Tensor) -> Tensor:
-            seen.append(len(x))
-            logits: Tensor = self.inner(x)
-            return logits
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen[self.training].add(len(x))
+        logits: Tensor = self.inner(x)
+        return logits
 
-    go(Recipe(epochs=1, batch=4, accumulate=accumulate), noise(8, 4), noise(300, 4), build=Watching)
-    assert max(seen) == most
+
+@pytest.mark.parametrize(("accumulate", "piece"), [(1, 4), (2, 2)])
+@pytest.mark.parametrize("judged", [1, 3, 64])
+def test_a_piece_is_trained_on_at_once_and_as_many_or_more_are_judged(accumulate: int, piece: int, judged: int) -> None:
+    network = Watching()
+    recipe = Recipe(epochs=1, batch=4, accumulate=accumulate)
+    go(recipe, noise(8, 4), noise(192, 4), build=lambda: network, setting=Setting(1, judged=judged))
+    assert network.seen == {True: {piece}, False: {max(piece, judged)}}
 
 
 def test_waiting_for_images_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,6 +313,22 @@ def test_the_average_moves_by_its_decay_and_faster_at_first() -> None:
         assert ema.weight.item() == pytest.approx(now * share)
 
 
+def test_the_average_of_batch_norm_has_averaged_statistics_and_the_present_count() -> None:
+    ema, network = nn.BatchNorm2d(2), nn.BatchNorm2d(2)  # means 0, variances 1, none counted
+    assert network.running_mean is not None
+    assert network.running_var is not None
+    assert network.num_batches_tracked is not None
+    network.running_mean.copy_(torch.tensor([8.0, -4.0]))
+    network.running_var.fill_(5.0)
+    network.num_batches_tracked.fill_(7)
+    average(ema, network, 0.75, 10_000)
+    assert ema.running_mean is not None
+    assert ema.running_var is not None
+    assert ema.running_mean.tolist() == [2.0, -1.0]
+    assert ema.running_var.tolist() == [2.0, 2.0]
+    assert ema.num_batches_tracked == 7
+
+
 def test_averaged_weights_are_what_is_judged_and_kept() -> None:
     images = noise(16, 4)
     with_average, without = (go(Recipe(epochs=4, batch=4, ema=ema), images) for ema in (0.999, None))
@@ -342,7 +364,7 @@ def test_batch_norm_gets_two_images_or_more(recipe: Recipe, text: str) -> None:
 
 def test_an_nll_that_is_no_number_stops_too() -> None:
     training = State(Exploding(0), make_optimizer(nn.Linear(1, 1), Recipe()), None, Setting(1))
-    finish_epoch(training, Recipe(), 0.1, noise(4, 4), normaliser(GREY, Setting(1)))
+    finish_epoch(training, Recipe(), 0.1, Judge(noise(4, 4), normaliser(GREY, Setting(1)), 4))
     assert training.stopped == "training diverged in epoch 1: the NLL is nan"
     assert training.best == {}
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from convwise import networks
 from convwise.errors import UsageError
-from convwise.training import plan, trial
+from convwise.training import judging, plan, trial
 from convwise.training.batches import InMemory
 from convwise.training.plan import make_plan
 from convwise.training.recipe import Recipe
@@ -50,6 +50,26 @@ def test_small_steps_are_always_computed_alike() -> None:
     found = try_out(builder(), Recipe(batch=8), GREY, InMemory(noise(8, 4), 8, 0), Setting(2))
     assert (found.precision, found.channels_last, found.threads) == ("float32", True, 1)
     assert found.images_per_second.keys() == {"float32 channels_last"}
+
+
+@pytest.mark.parametrize(
+    ("batch", "accumulate", "little", "judged"),
+    [
+        (1, 1, 10**8, 64),
+        (8, 2, 10**8, 64),
+        (128, 1, 10**8, 128),
+        (4, 1, 1, 4),
+        (4, 1, 23_520 * 5 - 1, 4),
+        (4, 1, 23_520 * 9, 9),
+    ],
+)
+def test_small_images_are_judged_64_at_once(
+    batch: int, accumulate: int, little: int, judged: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # most of lenet5 at once: its first 6 maps of 28 x 28 and these pooled to 14 x 14, 4 bytes each, 23,520 an image
+    monkeypatch.setattr(judging, "LITTLE", little)
+    recipe = Recipe(batch=batch, accumulate=accumulate)
+    assert try_out(builder(), recipe, GREY, InMemory(noise(8, 4), batch, 0), Setting(1)).judged == judged
 
 
 @pytest.mark.parametrize(("images", "threads"), [(240, 1), (241, 2)])

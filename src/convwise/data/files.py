@@ -1,5 +1,6 @@
 """Images read from their files each time they are asked for."""
 
+import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ class FileImages:
 
     Attributes:
         listing: where the files are.
-        samples: of these, which were decoded once before.
+        samples: of these, which were decoded once before; one that has a hash is held to it.
         reduction: what is made of each.
     """
 
@@ -41,11 +42,12 @@ class FileImages:
 
         Raises:
             MachineError: it cannot be read any more.
-            DataError: it cannot be decoded any more.
+            DataError: it has other bytes than when it was hashed, or cannot be decoded any more.
         """
         sample = self.samples[number]
         try:
             data = self.listing.read(sample)
+            _check(sample, data)
             quick = _opencv(data, self.reduction)
             return decoding.decode(data, [self.reduction]).pixels[0] if quick is None else quick
         except decoding.UnreadableImageError as error:
@@ -57,6 +59,15 @@ class FileImages:
                 f"image {sample.path!r} cannot be read: {error.strerror or error}; what was trained is kept. "
                 "See that the files can be read, and repeat the command"
             ) from error
+
+
+def _check(sample: Sample, data: bytes) -> None:
+    """Other bytes would be learnt from unnoticed, under the hash of the old ones."""
+    if sample.sha256 and hashlib.sha256(data).hexdigest() != sample.sha256:
+        raise DataError(
+            f"image {sample.path!r} was changed after training began; put back the file as it was and repeat the "
+            "command, or begin anew with --overwrite"
+        )
 
 
 def _opencv(data: bytes, reduction: Reduction) -> Pixels | None:

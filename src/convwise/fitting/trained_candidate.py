@@ -160,7 +160,9 @@ class TrainedCandidate:
         usual = Setting(threads, device=choose_device(self.options.device))
         plan = self._plan(data, num_classes, usual, draft)
         trial = plan.trial
-        setting = usual._replace(precision=trial.precision, channels_last=trial.channels_last, threads=trial.threads)
+        setting = usual._replace(
+            precision=trial.precision, channels_last=trial.channels_last, threads=trial.threads, judged=trial.judged
+        )
         same = identity(data.recipe, setting, data.fingerprint)
         return train(
             lambda: self._build(num_classes), data.recipe, setting, data.inputs, fit=data.fit,

@@ -53,6 +53,26 @@ class TrainingData:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """Some of the images; each is looked at when it is its turn, since the first look at a part of the cache checks it.
+
+    Attributes:
+        images: by number.
+        numbers: of these.
+    """
+
+    images: Wholes
+    numbers: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, number: int) -> NDArray[np.uint8]:
+        """The pixels of one."""
+        return self.images[self.numbers[number]]
+
+
 def training_data(
     rows: Sequence[Any], task: Task, recipe: Recipe, preprocessing: Preprocessing, *, threads: int,
     levels_known: bool = False,
@@ -115,7 +135,7 @@ def whole_images(rows: Sequence[Any], task: Task, learn: Mask, reduction: Reduct
     """Whole images of those to learn from: the prepared ones, or from their files, which are the same pixels."""
     numbers = np.flatnonzero(learn).tolist()
     if len(rows) > 1:
-        return [rows[1][i] for i in numbers]
+        return Chosen(rows[1], numbers)
     return FileImages(task.listing, [task.samples[i] for i in numbers], reduction)
 
 

@@ -75,7 +75,7 @@ def _gather(
     listing: Listing, candidates: Sequence[Candidate], threads: int, track: Track
 ) -> tuple[Gathered, Rows]:  # fmt: skip
     """One pass for all candidates, and the rows shared out among them."""
-    wanted = _with_room([c.jobs(listing) for c in candidates], len(listing.samples))
+    wanted = _with_room([c.jobs(listing) for c in candidates], listing)
     unique = _unique(wanted)
     gathered = gather(listing, list(unique.values()), threads=threads, track=track)
     gathered.check(listing)
@@ -89,9 +89,10 @@ def _unique(wanted: list[list[Job]]) -> dict[Path, Job]:
     return {job.rows.folder: job for job in chain(*wanted)}
 
 
-def _with_room(wanted: list[list[Job]], n: int) -> list[list[Job]]:
-    """Leave out what candidates can do without, all but their first, where rows of n files find no room."""
-    return wanted if has_room(list(_unique(wanted).values()), n) else [jobs[:1] for jobs in wanted]
+def _with_room(wanted: list[list[Job]], listing: Listing) -> list[list[Job]]:
+    """Leave out what candidates can do without, all but their first, where their rows find no room."""
+    least = [jobs[:1] for jobs in wanted]
+    return wanted if wanted == least or has_room(list(_unique(wanted).values()), listing) else least
 
 
 def _compare(fits: Sequence[Fit], task: Task) -> tuple[Tried, ...]:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from torch import nn
 
 from .blocks import ConvAct, ConvNet, mlp_head
+from .repeatable import LocalResponseNorm
 
 
 class Stage(NamedTuple):
@@ -85,7 +86,7 @@ def _build(table: tuple[Stage, ...], num_classes: int, in_channels: int, *, grou
         split = groups if row.split else 1
         block = ConvAct(channels, row.channels, row.kernel, row.stride, padding=row.padding, groups=split)
         if row.norm:  # section 3.3: n = 5, alpha = 1e-4, beta = 0.75, k = 2; torch divides alpha by n
-            block.add_module("norm", nn.LocalResponseNorm(5, 5 * 1e-4, 0.75, 2.0))
+            block.add_module("norm", LocalResponseNorm(5, 5 * 1e-4, 0.75, 2.0))
         if row.pool:
             block.add_module("pool", nn.MaxPool2d(3, 2))
         stages.append(nn.Sequential(block))

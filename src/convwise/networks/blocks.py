@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .repeatable import AdaptiveAvgPool2d
+
 Layer = Callable[..., nn.Module]  # (in_channels, out_channels, kernel, stride, *, groups, act) -> convolution layer
 
 
@@ -205,7 +207,7 @@ def mlp_head(channels: int, side: int, num_classes: int, dropout: float) -> nn.S
     Maps of another side than `side` are averaged to it first, so that any resolution fits.
     """
     return nn.Sequential(
-        nn.AdaptiveAvgPool2d(side), nn.Flatten(),
+        AdaptiveAvgPool2d(side), nn.Flatten(),
         nn.Linear(channels * side * side, 4096), nn.ReLU(), nn.Dropout(dropout),
         nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(dropout),
         nn.Linear(4096, num_classes),

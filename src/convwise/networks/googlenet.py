@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from . import parts
 from .blocks import ConvAct, ConvNormAct, Layer, init_last_layer, init_weights, pooled_head
+from .repeatable import AdaptiveAvgPool2d, LocalResponseNorm
 
 
 class Row(NamedTuple):
@@ -76,14 +77,14 @@ class Form(NamedTuple):
 
 def _aux_pool() -> nn.Sequential:
     """5x5 average pooling of stride 3, section 5; at 14 x 14 the pooling before it changes nothing."""
-    return nn.Sequential(nn.AdaptiveAvgPool2d(14), nn.AvgPool2d(5, 3))
+    return nn.Sequential(AdaptiveAvgPool2d(14), nn.AvgPool2d(5, 3))
 
 
 PRINTED = Form(ConvAct, lrn=True, kernel=5, last_pool=3, aux_pool=_aux_pool, dropout=0.4)
 NORMED = PRINTED._replace(layer=ConvNormAct, lrn=False)
 TORCHVISION = Form(
     partial(ConvNormAct, eps=1e-3), lrn=False, kernel=3, last_pool=2,
-    aux_pool=partial(nn.AdaptiveAvgPool2d, AUX_SIDE), dropout=0.2,
+    aux_pool=partial(AdaptiveAvgPool2d, AUX_SIDE), dropout=0.2,
 )  # fmt: skip
 
 
@@ -189,7 +190,7 @@ def _build(form: Form, num_classes: int, in_channels: int, *, aux: bool) -> Goog
 
 def _local_norm(form: Form) -> list[nn.Module]:
     """Local response norm where the form has it, with AlexNet's constants; torch divides alpha by the 5 channels."""
-    return [nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)] if form.lrn else []
+    return [LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)] if form.lrn else []
 
 
 def _max_pool(kernel: int) -> nn.MaxPool2d:

@@ -6,7 +6,7 @@ of this pass, each with its reason.
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -21,8 +21,10 @@ from ..progress import Track, silent
 from .cache import make_room
 from .index import FileIndex, Verdict
 from .jobs import Job
+from .known import bytes_to_write, known_verdicts, lacking
 from .room import check_room, names
-from .rows import FLUSH_SECONDS, Array
+from .rows import FLUSH_SECONDS
+from .segments import Array
 
 T = TypeVar("T")
 ATTEMPTS = 4  # to have all rows at once, while other processes may delete some
@@ -84,9 +86,9 @@ def gather(listing: Listing, jobs: Sequence[Job], *, threads: int, track: Track 
     make_room([job.rows.folder for job in jobs])
     files_read, rows = 0, []
     with FileIndex() as index:
-        verdicts, missing = _known(listing, jobs, index)
-        to_write = sum(job.row_bytes * _lacking(job, missing, verdicts) for job in jobs)
-        check_room(jobs, len(listing.samples), round(to_write), threads)
+        verdicts = known_verdicts(listing, listing.samples, index)
+        check_room(jobs, len(listing.samples), bytes_to_write(jobs, listing.samples, verdicts), threads)
+        missing = [s for s in listing.samples if s.path not in verdicts or any(lacking(j, [s], verdicts) for j in jobs)]
         for _ in range(ATTEMPTS):
             if missing:
                 files_read += len(missing)
@@ -112,27 +114,6 @@ def gather(listing: Listing, jobs: Sequence[Job], *, threads: int, track: Track 
         tuple(rows),
         files_read,
     )
-
-
-def _known(listing: Listing, jobs: Sequence[Job], index: FileIndex) -> tuple[dict[str, Verdict], list[Sample]]:
-    """Split the samples into those of which everything is known and those to look at."""
-    marks = {s.path: listing.stamp(s) for s in listing.samples}
-    files = index.lookup(listing.path(s) for s in listing.samples)
-    hashes = {}
-    for s in listing.samples:
-        entry = files.get(listing.path(s))
-        if entry and entry[0] == marks[s.path]:
-            hashes[s.path] = entry[1]
-    by_hash = index.verdicts(hashes.values())
-    known = {path: by_hash[sha256] for path, sha256 in hashes.items() if sha256 in by_hash}
-    missing = [s for s in listing.samples if s.path not in known or any(_lacking(job, [s], known) for job in jobs)]
-    return known, missing
-
-
-def _lacking(job: Job, samples: Sequence[Sample], known: Mapping[str, Verdict]) -> int:
-    """How many of the samples may need a row that the job does not have."""
-    verdicts = [known.get(s.path) for s in samples]
-    return sum(v is None or (not v.problem and bytes.fromhex(v.sha256) not in job.rows) for v in verdicts)
 
 
 def _look_at(

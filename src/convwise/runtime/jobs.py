@@ -3,8 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,35 +12,9 @@ from ..data import decoding
 from ..data.preprocessing import Preprocessing
 from ..data.views import View
 from .cache import key_of
-from .rows import Array, Rows
+from .rows import Rows
+from .segments import Array, Segments
 from .session import FrozenNetwork
-
-
-class Store(Protocol):
-    """Where rows are kept, each under the hash of its file: `Rows`, or `StoredImages`."""
-
-    folder: Path
-    mapped: bool  # rows that were read stay on disk
-
-    def __contains__(self, content: bytes) -> bool:
-        """Whether there is a row of this content."""
-        ...
-
-    def __len__(self) -> int:
-        """How many rows there are."""
-        ...
-
-    def add(self, content: bytes, row: Array, /) -> None:
-        """Keep a row."""
-        ...
-
-    def flush(self) -> None:
-        """Write what waits."""
-        ...
-
-    def read(self, contents: list[bytes]) -> tuple[Any, list[bytes]]:
-        """The rows in the order asked, and the contents that are missing."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -60,7 +33,7 @@ class Job:
 
     name: str
     preprocessing: decoding.Preparation
-    rows: Store
+    rows: Segments[Any]
     compute: Callable[[NDArray[np.uint8]], Array]
     row_bytes: float
     image_bytes: float

@@ -16,6 +16,7 @@ from .gather import Gathered, gather
 from .images import StoredImages
 from .index import FileIndex
 from .jobs import Job
+from .known import known_verdicts
 
 HEADERS = 100  # files that are read to say beforehand how much disk all will take
 
@@ -56,12 +57,8 @@ def estimate_bytes(listing: Listing, samples: Sequence[Sample], reduction: Reduc
 def _known_sizes(listing: Listing, samples: Sequence[Sample]) -> dict[str, tuple[int, int]]:
     """Path -> width and height of the files that an earlier pass decoded and that are unchanged."""
     with FileIndex() as index:
-        files = index.lookup(listing.path(s) for s in samples)
-        marks = {s.path: (files.get(listing.path(s)), listing.stamp(s)) for s in samples}
-        hashes = {path: entry[1] for path, (entry, mark) in marks.items() if entry and entry[0] == mark}
-        verdicts = index.verdicts(hashes.values())
-    found = {path: verdicts[sha256] for path, sha256 in hashes.items() if sha256 in verdicts}
-    return {path: (verdict.width, verdict.height) for path, verdict in found.items() if not verdict.problem}
+        verdicts = known_verdicts(listing, samples, index)
+    return {path: (verdict.width, verdict.height) for path, verdict in verdicts.items() if not verdict.problem}
 
 
 def _header_size(listing: Listing, sample: Sample) -> tuple[int, int] | None:

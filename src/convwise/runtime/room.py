@@ -3,11 +3,14 @@
 import math
 from collections.abc import Sequence
 
+from ..data.samples import Listing
 from ..errors import MachineError, UsageError
 from ..machine import has_memory, in_bytes, machine_memory, too_little_memory
 from ..places import cache_dir
 from .cache import cache_limit, free_disk
+from .index import FileIndex
 from .jobs import Job
+from .known import bytes_to_write, known_verdicts
 
 
 def check_room(jobs: Sequence[Job], n: int, to_write: int, threads: int) -> None:
@@ -42,10 +45,13 @@ def check_room(jobs: Sequence[Job], n: int, to_write: int, threads: int) -> None
         raise too_little_memory(f"reading {rows}", needed, f"take fewer images{_or_lower(held, n, room)}")
 
 
-def has_room(jobs: Sequence[Job], n: int) -> bool:
-    """Whether rows of n files have room in the cache and on its disk."""
-    missing = round(sum(max(0, n - len(job.rows)) * job.row_bytes for job in jobs))
-    return _rows(jobs, n) <= cache_limit() and missing <= free_disk()
+def has_room(jobs: Sequence[Job], listing: Listing) -> bool:
+    """Whether the rows of a listing have room in the cache and on its disk."""
+    if _rows(jobs, len(listing.samples)) > cache_limit():
+        return False
+    with FileIndex() as index:
+        known = known_verdicts(listing, listing.samples, index)
+    return bytes_to_write(jobs, listing.samples, known) <= free_disk()
 
 
 def _rows(jobs: Sequence[Job], n: int) -> int:

@@ -1,28 +1,27 @@
-"""Rows of numbers on disk, each under the SHA-256 of the file that it was computed from.
-
-An entry holds one kind of row (the features of one graph at one cut, say). Rows lie in immutable segments, written
-aside and renamed: a kill or a second writer can lose or repeat work, never damage it.
-"""
+"""Rows of numbers on disk, such as the features of one graph at one cut."""
 
 import math
-import time
-import uuid
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
-from ..places import cache_dir, disk_errors
-from .cache import aside, touch
+from .segments import Array, DamagedError, Kind, Segments
 
 FLUSH_ROWS, FLUSH_SECONDS = 256, 2.0  # a kill repeats at most this much
-Array = NDArray[Any]
 
 
-class Rows:
-    """One entry of the cache: content hash -> a row of fixed shape and type. Used from one thread.
+class _Row(NamedTuple):
+    """Where a row is."""
+
+    segment: Path
+    number: int
+
+
+class Rows(Segments[_Row]):
+    """Rows of fixed shape and type; a segment is an archive of numpy's, its arrays `contents` and `rows`.
 
     Args:
         key: identifies what the rows are (`key_of` of everything that decides them).
@@ -30,59 +29,16 @@ class Rows:
         dtype: of one row.
     """
 
-    mapped = False  # rows that were read lie in memory
+    mapped = False
 
     def __init__(self, key: str, shape: tuple[int, ...], dtype: DTypeLike) -> None:
-        self.folder = cache_dir() / "rows" / key
         self.shape, self.dtype = shape, np.dtype(dtype)
-        self._place: dict[bytes, tuple[Path, int]] = {}  # hash -> segment, row
-        self._waiting: dict[bytes, Array] = {}
-        self._flushed = time.monotonic()
-        if self.folder.is_dir():
-            for segment in sorted(self.folder.glob("*.npz")):
-                self._index(segment)
-            touch(self.folder)
+        super().__init__(Kind("rows", ".npz", "computed rows", FLUSH_ROWS * self.row_bytes, FLUSH_SECONDS), key)
 
     @property
     def row_bytes(self) -> int:
         """Bytes of one row."""
         return math.prod(self.shape) * self.dtype.itemsize
-
-    def __contains__(self, content: bytes) -> bool:
-        return content in self._place or content in self._waiting
-
-    def __len__(self) -> int:
-        return len(self._place) + len(self._waiting)
-
-    def add(self, content: bytes, row: Array) -> None:
-        """Keep a row; it is on disk after the next flush, which comes by itself.
-
-        Raises:
-            MachineError: the disk is full or fails.
-        """
-        assert row.shape == self.shape
-        assert row.dtype == self.dtype
-        self._waiting[content] = row
-        if len(self._waiting) >= FLUSH_ROWS or time.monotonic() - self._flushed > FLUSH_SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what waits as one segment.
-
-        Raises:
-            MachineError: the disk is full or fails.
-        """
-        self._flushed = time.monotonic()
-        if not self._waiting:
-            return
-        with disk_errors("computed rows"):
-            segment = self.folder / f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.npz"
-            contents = np.frombuffer(b"".join(self._waiting), np.uint8).reshape(-1, 32)
-            with aside(segment) as file:
-                np.savez(file, contents=contents, rows=np.stack(list(self._waiting.values())))
-        for row, content in enumerate(self._waiting):
-            self._place[content] = segment, row
-        self._waiting = {}
 
     def read(self, contents: list[bytes]) -> tuple[Array, list[bytes]]:
         """Return the rows, (n, *shape) in the order asked, and the contents that are missing (their rows are zero).
@@ -98,35 +54,40 @@ class Rows:
                 segment, row = self._place[content]
                 wanted.setdefault(segment, []).append((i, row))
         for segment, places in wanted.items():
-            rows = self._load(segment, "rows")
-            if rows is None or rows.shape[1:] != self.shape or rows.dtype != self.dtype:
-                self._forget(segment)
+            try:
+                rows = _load(segment, "rows")
+            except DamagedError:
+                self._discard(segment)
+                continue
+            except OSError:
+                self._forget({segment})
+                continue
+            if rows.shape[1:] != self.shape or rows.dtype != self.dtype:
+                self._forget({segment})
             else:
                 targets, sources = np.array(places).T
                 out[targets] = rows[sources]
         return out, [content for content in contents if content not in self]
 
-    def _index(self, segment: Path) -> None:
-        contents = self._load(segment, "contents")
-        if contents is None:
-            self._forget(segment)
-            return
-        blob = contents.tobytes()
-        self._place.update((blob[32 * i : 32 * i + 32], (segment, i)) for i in range(len(contents)))
+    def _fits(self, array: Array) -> bool:
+        return array.shape == self.shape and array.dtype == self.dtype
 
-    def _load(self, segment: Path, name: str) -> Array | None:
-        try:
-            with segment.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                array: Array = arrays[name]  # zipfile checks the CRC
-                return array
-        except OSError:  # not there, or out of reach for now
-            return None
-        except MemoryError:
-            raise
-        except Exception:  # a damaged archive raises what it likes
-            with suppress(OSError):
-                segment.unlink()
-            return None
+    def _places(self, segment: Path) -> Mapping[bytes, _Row]:
+        blob = _load(segment, "contents").tobytes()
+        return {blob[32 * i : 32 * i + 32]: _Row(segment, i) for i in range(len(blob) // 32)}
 
-    def _forget(self, segment: Path) -> None:
-        self._place = {content: place for content, place in self._place.items() if place[0] != segment}
+    def _put(self, file: IO[bytes], segment: Path, arrays: Iterable[tuple[bytes, Array]]) -> Mapping[bytes, _Row]:
+        contents, rows = zip(*arrays, strict=True)
+        np.savez(file, contents=np.frombuffer(b"".join(contents), np.uint8).reshape(-1, 32), rows=np.stack(rows))
+        return {content: _Row(segment, number) for number, content in enumerate(contents)}
+
+
+def _load(segment: Path, name: str) -> Array:
+    try:
+        with segment.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            array: Array = arrays[name]  # zipfile checks the CRC
+            return array
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # a damaged archive raises what it likes
+        raise DamagedError from error

@@ -14,10 +14,11 @@ import safetensors
 import torch
 from torch import Tensor
 
+from ..data.augmentation.applying import made_by
 from ..errors import CheckpointError, MachineError
 from ..runtime.cache import aside
 from .device import device_name
-from .recipe import Recipe
+from .recipe import UNCHANGED, Recipe
 from .state import Epoch, Setting, State
 
 KEPT = 2
@@ -34,9 +35,9 @@ def identity(recipe: Recipe, setting: Setting, data: str) -> Identity:
         setting: how this machine computes.
         data: hash of what the weights learn from and the epochs are chosen by.
     """
-    version = torch.__version__
+    versions = {"torch": torch.__version__} | (made_by() if recipe.augmentation != UNCHANGED else {})
     device = device_name(setting.device)
-    return {"recipe": recipe.to_json(), "torch": version, **setting._asdict(), "device": device, "images": data}
+    return {"recipe": recipe.to_json(), **versions, **setting._asdict(), "device": device, "images": data}
 
 
 class Checkpoints:
@@ -83,7 +84,9 @@ class Checkpoints:
         self._took = self._last - begun
 
     def restore(self, state: State) -> tuple[str, ...]:
-        """Go on where the newest whole checkpoint was written; without any, leave the state as it is.
+        """Go on where the newest whole checkpoint was written, and delete damaged ones that are newer.
+
+        Without any the state stays as it is.
 
         Returns:
             What a user should know.
@@ -92,24 +95,26 @@ class Checkpoints:
             CheckpointError: none is whole, or it is of another training.
         """
         files = self._files()
-        damaged = ""
+        damaged: list[Path] = []
         for path in files:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             if digest != path.stem.partition("-")[2]:
-                damaged = damaged or path.name
+                damaged.append(path)
                 continue
             with safetensors.safe_open(path, "pt") as whole:
                 record = json.loads(whole.metadata()["record"])
                 self._check(path, record)
                 _restore(state, whole, record)
+            for other in damaged:  # it would take the place of a whole one, and be told of again
+                other.unlink(missing_ok=True)
             if damaged:
                 return (f"the newest checkpoint was damaged; training went on from step {state.step}",)
             return ()
         if files:
             raise CheckpointError(
-                f"checkpoint {damaged[:10]} in {str(self.folder)!r} is damaged, its bytes have another hash than its "
-                "name, and there is no older one; delete that folder to train from the start"
+                f"checkpoint {damaged[0].name[:10]} in {str(self.folder)!r} is damaged, its bytes have another hash "
+                "than its name, and there is no older one; delete that folder to train from the start"
             )
         return ()
 

@@ -44,7 +44,7 @@ def device_memory(device: str) -> int | None:
 def reproducible(device: str) -> Iterator[None]:
     """Take the kernels that give the same bits each time; of a GPU alone, a processor's all do.
 
-    Where there is no such kernel, torch warns: the gradient of local response normalisation is one.
+    Where there is no such kernel, torch warns; no network of the casebook needs one, see networks/repeatable.py.
     """
     if device == "cpu":
         yield

@@ -16,12 +16,11 @@ from ..progress import Track
 from .batches import Batch, Batches, Images, Inputs, epoch_seed
 from .checkpoint import Checkpoints
 from .device import on_device, reproducible
+from .judging import Judge, Normalise
 from .optimizers import average
 from .precision import products_in
 from .recipe import Recipe, rate
 from .state import Epoch, Setting, State
-
-Normalise = Callable[[Tensor], Tensor]
 
 
 class WithAux(Protocol):
@@ -72,13 +71,14 @@ def train(
         MachineError: a checkpoint cannot be written; the one before it is kept.
     """
     normalise = normaliser(inputs, setting)
+    judge = Judge(choose, normalise, max(recipe.piece, setting.judged))
     with torch_as_it_was(setting):
         torch.manual_seed(recipe.seed)
         state = State.begin(build(), recipe, setting)
         check_batch(state.network, recipe)
         notes = checkpoints.restore(state) if checkpoints else ()
         steps = recipe.epochs * len(fit.sizes)
-        for _ in track(epochs(state, recipe, fit, choose, normalise), steps - state.step, "steps"):
+        for _ in track(epochs(state, recipe, fit, judge, normalise), steps - state.step, "steps"):
             if checkpoints and checkpoints.due():
                 checkpoints.save(state)
         if checkpoints:
@@ -89,12 +89,12 @@ def train(
             )
         network = state.judged
         network.load_state_dict(state.best)
-        probs = predict(network, choose, normalise, recipe.piece).numpy()
+        probs = judge.probs(network).numpy()
     return Trained(network.cpu().eval(), probs, tuple(state.history), state.best_epoch, state.stopped, notes)
 
 
 def epochs(
-    state: State, recipe: Recipe, fit: Batches, choose: Images, normalise: Normalise
+    state: State, recipe: Recipe, fit: Batches, judge: Judge, normalise: Normalise
 ) -> Iterator[State]:  # fmt: skip
     """Train to the end, yielding after each step; what is yielded is always the same state, fit to be kept."""
     steps = len(fit.sizes)
@@ -103,7 +103,7 @@ def epochs(
         if done == 0:
             torch.manual_seed(epoch_seed(recipe.seed, state.epoch))  # dropout follows from seed and epoch alone
         yield from train_epoch(state, recipe, fit.epoch(state.epoch, done), steps, normalise)
-        finish_epoch(state, recipe, recipe.lr * rate(recipe, state.step - 1, steps), choose, normalise)
+        finish_epoch(state, recipe, recipe.lr * rate(recipe, state.step - 1, steps), judge)
 
 
 def train_epoch(
@@ -169,11 +169,10 @@ def all_logits(network: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, 
     return logits, *others
 
 
-def finish_epoch(state: State, recipe: Recipe, lr: float, choose: Images, normalise: Normalise) -> None:
+def finish_epoch(state: State, recipe: Recipe, lr: float, judge: Judge) -> None:
     """Judge the epoch, keep its weights if it is the best, and decide whether to stop."""
     speed, waiting = state.speed
-    judged = (math.nan, math.nan) if state.stopped else score(state.judged, choose, normalise, recipe.piece)
-    nll, top1 = judged
+    nll, top1 = (math.nan, math.nan) if state.stopped else judge.score(state.judged)
     if not math.isfinite(nll):
         state.stopped = state.stopped or f"training diverged in epoch {state.epoch + 1}: the NLL is {nll}"
     elif nll < state.best_nll:
@@ -188,20 +187,6 @@ def finish_epoch(state: State, recipe: Recipe, lr: float, choose: Images, normal
         state.stopped = f"the NLL has not fallen for {recipe.patience} epochs"
     elif recipe.time_limit is not None and row.seconds > recipe.time_limit:
         state.stopped = f"the time limit of {recipe.time_limit:g} s is over"
-
-
-def score(network: nn.Module, images: Images, normalise: Normalise, size: int) -> tuple[float, float]:
-    """Mean NLL in nats, and the share right; `size` images at once."""
-    probs = predict(network, images, normalise, size)
-    picked = probs[torch.arange(len(images.labels)), images.labels].clamp_min(1e-12)
-    return -picked.log().mean().item(), (probs.argmax(dim=1) == images.labels).float().mean().item()
-
-
-@torch.no_grad()
-def predict(network: nn.Module, images: Images, normalise: Normalise, size: int) -> Tensor:
-    """Probabilities (n, K) in evaluation mode, `size` images at once; in float32, as the classifier will give them."""
-    network.eval()
-    return torch.cat([network(normalise(pixels)).softmax(dim=1).cpu() for pixels in images.pixels.split(size)])
 
 
 def normaliser(inputs: Inputs, setting: Setting) -> Normalise:

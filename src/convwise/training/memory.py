@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from ..cost import analyze
 from ..machine import too_little_memory
 from .device import device_memory
+from .judging import judged_at_once
 from .loop import check_batch
 from .recipe import Recipe
 from .saved import bytes_per_image
@@ -23,7 +25,7 @@ class Memory(NamedTuple):
         weights: and statistics.
         copies: of them: gradients, the optimiser's state, the average, the best epoch's.
         activations: what the backward pass reads of a forward pass of one piece, its input and its largest gradients
-            included, in float32.
+            included, in float32; or, where these are more, what judging needs.
     """
 
     images: int
@@ -65,7 +67,10 @@ def training_memory(
     copies = learnt + optimizer + weights * (1 if recipe.ema is None else 2)
     channels, height, width = input_shape
     pixels = (2 * images if held is None else held) * channels * height * width
-    return Memory(pixels, weights, copies, bytes_per_image(network, input_shape) * min(images, recipe.piece))
+    training = bytes_per_image(network, input_shape) * min(images, recipe.piece)
+    each = analyze(network, input_shape).peak_activation_bytes
+    judging = each * min(images, judged_at_once(each, recipe))
+    return Memory(pixels, weights, copies, max(training, judging))
 
 
 def check_memory(

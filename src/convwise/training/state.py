@@ -26,12 +26,14 @@ class Setting(NamedTuple):
         precision: "float32", or "bfloat16" for the products, as `precision.py` has it.
         channels_last: order of the activations in memory.
         device: "cpu" or "cuda".
+        judged: images that are judged at once, where not more train at once.
     """
 
     threads: int
     precision: str = "float32"
     channels_last: bool = True
     device: str = "cpu"
+    judged: int = 1
 
 
 class Epoch(NamedTuple):

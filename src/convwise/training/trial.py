@@ -10,6 +10,7 @@ from torch import nn
 
 from ..cost import analyze, sketch
 from .batches import Batch, Batches, Inputs
+from .judging import judged_at_once
 from .loop import check_batch, normaliser, torch_as_it_was, train_epoch
 from .recipe import Recipe
 from .state import Setting, State
@@ -38,6 +39,7 @@ class Trial(NamedTuple):
         precision, channels_last, threads: the setting that was chosen.
         seconds_per_epoch: of the steps, in that setting.
         images_per_second: of every setting that was tried, by its name.
+        judged: images that are judged at once.
     """
 
     precision: str
@@ -45,6 +47,7 @@ class Trial(NamedTuple):
     threads: int
     seconds_per_epoch: float
     images_per_second: dict[str, float]
+    judged: int = 1
 
 
 def try_out(
@@ -69,7 +72,8 @@ def try_out(
         network = build()
         check_batch(network, recipe)
         height, width, channels = inputs.shape
-        macs = analyze(network, (channels, height, width)).macs * len(batch.labels)
+        counted = analyze(network, (channels, height, width))
+    macs = counted.macs * len(batch.labels)
     if macs < WORTHWHILE:
         settings = [settings[0]._replace(threads=1 if macs < SHORT else usual.threads)]
     took: dict[Setting, Took] = {}
@@ -85,6 +89,7 @@ def try_out(
     return Trial(
         chosen.precision, chosen.channels_last, chosen.threads, took[chosen].wall / images * sum(fit.sizes),
         {_name(setting): images / took[setting].wall for setting in left},
+        judged_at_once(counted.peak_activation_bytes, recipe),
     )  # fmt: skip
 
 

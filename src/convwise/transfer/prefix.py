@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..data import decoding
 from ..data.augmentation import Augmentation, draw
-from ..data.augmentation.applying import apply
+from ..data.augmentation.applying import apply, made_by
 from ..data.augmentation.batches import Images, without_its_own_threads
 from ..data.preprocessing import Preprocessing
 from ..data.threads import map_in_order
@@ -63,7 +63,7 @@ class Prefix(NamedTuple):
         def pixels(i: int) -> Pixels:
             return apply(images[i], draws[i], augmentation, self.preprocessing)
 
-        seen = {"augmentation": augmentation.to_json(), "number": number}
+        seen = {"augmentation": augmentation.to_json(), "number": number, **made_by()}
         return self._rows(seen, contents, pixels, threads=threads, track=track, what=f"of view {number + 1}")
 
     def _rows(

@@ -71,6 +71,11 @@ def _finish(pixels: Pixels, draw: Draw, preprocessing: Preprocessing) -> None:
         _erase(pixels, draw.erased, preprocessing.mean)
 
 
+def made_by() -> dict[str, str]:
+    """The libraries that decide the last bits of an augmented image, with their versions."""
+    return {"opencv": cv2.__version__, "numpy": np.__version__}
+
+
 def _recolour(pixels: Pixels, draw: Draw) -> None:
     """Apply the colour matrix in place."""
     assert draw.colour is not None

@@ -11,8 +11,10 @@ from onnx import helper, numpy_helper
 from torch import Tensor, fx, nn
 
 from ...networks.blocks import SameConv2d
+from ...networks.repeatable import AdaptiveAvgPool2d, LocalResponseNorm
 
 Floats = NDArray[np.float32]
+OWN = (SameConv2d, AdaptiveAvgPool2d, LocalResponseNorm)
 
 
 class UnsupportedLayerError(Exception):
@@ -20,10 +22,10 @@ class UnsupportedLayerError(Exception):
 
 
 class _Tracer(fx.Tracer):
-    """Look into everything but torch's own layers and SameConv2d."""
+    """Look into everything but torch's layers and ours that stand for one."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, SameConv2d) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, OWN) or super().is_leaf_module(m, module_qualified_name)
 
 
 class Emission:

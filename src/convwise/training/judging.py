@@ -1,0 +1,50 @@
+"""How a network is judged by the images that choose the epoch."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .batches import Images
+from .recipe import Recipe
+
+Normalise = Callable[[Tensor], Tensor]
+
+AT_ONCE = 64  # images; more of them are hardly faster
+LITTLE = 100_000_000  # bytes, about what the libraries take on top
+
+
+class Judge(NamedTuple):
+    """Judges networks.
+
+    Attributes:
+        images: by which.
+        normalise: makes their pixels the input of a network.
+        at_once: images that a network looks at.
+    """
+
+    images: Images
+    normalise: Normalise
+    at_once: int
+
+    def score(self, network: nn.Module) -> tuple[float, float]:
+        """Mean NLL in nats, and the share right."""
+        probs, labels = self.probs(network), self.images.labels
+        picked = probs[torch.arange(len(labels)), labels].clamp_min(1e-12)
+        return -picked.log().mean().item(), (probs.argmax(dim=1) == labels).float().mean().item()
+
+    @torch.no_grad()
+    def probs(self, network: nn.Module) -> Tensor:
+        """Probabilities (n, K) in evaluation mode; in float32, as the classifier will give them."""
+        network.eval()
+        pieces = self.images.pixels.split(self.at_once)
+        return torch.cat([network(self.normalise(pixels)).softmax(dim=1).cpu() for pixels in pieces])
+
+
+def judged_at_once(image_bytes: int, recipe: Recipe) -> int:
+    """How many images are judged at once, where the activations of one take so many bytes.
+
+    As many as train at once; up to 64 where these need little memory, since a recipe may train on single images.
+    """
+    return max(recipe.piece, min(AT_ONCE, LITTLE // image_bytes))
