@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import __version__
 from ..data import decoding
 from ..data.augmentation import Augmentation, draw
 from ..data.augmentation.applying import apply
@@ -69,7 +70,8 @@ class Prefix(NamedTuple):
         def pixels(i: int) -> Pixels:
             return apply(images[i], draws[i], augmentation, self.preprocessing)
 
-        seen = {"augmentation": augmentation.to_json(), "number": number}
+        # how images are changed, and how large they are prepared, may differ between versions
+        seen = {"augmentation": augmentation.to_json(), "number": number, "convwise": __version__}
         return self._rows(seen, contents, pixels, threads=threads, track=track, what=f"of view {number + 1}")
 
     def check_room(self, images: int, views: int, *, threads: int) -> None:
