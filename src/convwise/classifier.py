@@ -146,14 +146,32 @@ class Classifier:
         network = networks.create(self.network, 2, self.arguments)
         height, width, channels = self.preprocessing.shape
         shape = shape_at(network, self.cut, (channels, height, width))
-        return with_rear(network, self.cut, build_rear(self.rear, shape, len(self.classes)))
+        try:
+            rear = build_rear(self.rear, shape, len(self.classes))
+        except UsageError as error:
+            raise UsageError(
+                f"classifier {str(self.folder)!r} ends in layers of its own, which torch needs and `predict` does not: "
+                f"{error}"
+            ) from error
+        return with_rear(network, self.cut, rear)
 
     def to_torch(self) -> "nn.Module":
-        """Build the network with its weights, in evaluation mode; it takes (pixels - mean) / std, (B, C, H, W)."""
+        """Build the network with its weights, in evaluation mode; it takes (pixels - mean) / std, (B, C, H, W).
+
+        Raises:
+            UsageError: as `build`.
+            DataError: the layers of the user's are no longer those that were trained.
+        """
         from safetensors.torch import load_file
 
-        network = self.build()
-        network.load_state_dict(load_file(self.folder / "weights.safetensors"))
+        network, state = self.build(), load_file(self.folder / "weights.safetensors")
+        shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
+        if self.rear is not None and shapes != {name: tensor.shape for name, tensor in state.items()}:
+            raise DataError(
+                f"classifier {str(self.folder)!r} was trained with other layers than {self.rear!r} builds now; restore "
+                "that module, or fit again"
+            )
+        network.load_state_dict(state)
         return network.eval()
 
     def _predict_one(self, image: object) -> Prediction:

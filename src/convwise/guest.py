@@ -41,8 +41,15 @@ def guarding(spec: str) -> Iterator[None]:
         raise UsageError(f"{spec} raised {type(error).__name__}: {in_one_line(str(error))}") from error
 
 
-def find_builder(spec: str, keywords: Mapping[str, object]) -> "Callable[[], nn.Module]":
+def find_builder(
+    spec: str, keywords: Mapping[str, object], instead: str = "--argument NAME=VALUE gives it an argument"
+) -> "Callable[[], nn.Module]":
     """Find the function that `module:function` names; what is returned calls it with `keywords`.
+
+    Args:
+        spec: its name.
+        keywords: of the call.
+        instead: what to do where it takes others.
 
     Raises:
         UsageError: there is no such module or function, or it cannot be called so; when called: it gives no nn.Module.
@@ -54,7 +61,9 @@ def find_builder(spec: str, keywords: Mapping[str, object]) -> "Callable[[], nn.
     module_name, _, function = spec.partition(":")
     if not module_name or not function:
         raise UsageError(f"a builder must be module:function, got {spec!r}")
-    sys.path.insert(0, os.getcwd())  # as `python -m` does: the user's own modules stand where the command is given
+    here = os.getcwd()  # as `python -m` does: the user's own modules stand where the command is given
+    if here not in sys.path:
+        sys.path.insert(0, here)
     with guarding(spec):
         try:
             module = import_module(module_name)
@@ -71,9 +80,7 @@ def find_builder(spec: str, keywords: Mapping[str, object]) -> "Callable[[], nn.
     except ValueError:
         pass  # it is written in C and has no signature to ask
     except TypeError as error:
-        raise UsageError(
-            f"builder {spec!r} cannot be called so: {error}; --argument NAME=VALUE gives it an argument"
-        ) from error
+        raise UsageError(f"builder {spec!r} cannot be called so: {error}; {instead}") from error
     return partial(_build, spec, builder, keywords)
 
 
@@ -97,20 +104,26 @@ def build_rear(spec: str, shape: tuple[int, int, int], num_classes: int) -> "nn.
         num_classes: length of the logits.
 
     Raises:
-        UsageError: there is no such builder, it raises, or its module does not give (B, num_classes) of such an input.
+        UsageError: there is no such builder, it raises, or its module has nothing to train or does not give
+            (B, num_classes) of such an input.
     """
     import torch
 
     from .errors import UsageError
 
-    module = find_builder(spec, {"in_channels": shape[0], "num_classes": num_classes})()
-    before = module.training
+    given = {"in_channels": shape[0], "num_classes": num_classes}
+    build = find_builder(spec, given, "a rear is a function (in_channels, num_classes) -> nn.Module")
     with guarding(spec), torch.no_grad():
+        module = build()
+        before = module.training
         found = module.eval()(torch.zeros(2, *shape))
     module.train(before)
     got = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
     if got != (2, num_classes):
         raise UsageError(
-            f"rear {spec!r} must give logits of shape (B, {num_classes}) for maps of shape {(2, *shape)}, got {got}"
+            f"rear {spec!r} must give logits of shape {(2, num_classes)} for maps of shape {(2, *shape)} when "
+            f"num_classes is {num_classes}, got {got}"
         )
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise UsageError(f"rear {spec!r} has no parameters that could be trained; give it a layer that has some")
     return module

@@ -12,8 +12,13 @@ from convwise.training.recipe import Recipe
 from convwise.training.recipes import recipe_for, usual_augmentation
 
 NO_EFFECT = (
-    "has no effect: no candidate is trained by epochs; leave it out, or add transfer 'partial', 'full', "
-    "'auto' or 'none'"
+    "has no effect: no candidate is trained by epochs; leave it out, or add transfer 'partial', 'full', 'auto' or "
+    "'none'"
+)
+MIXED = Recipe(augmentation=Augmentation(mixup=0.2, cutmix=1.0, erasing=0.5))
+VIEWS_UNUSED = (
+    "views has no effect: they are cached of augmented images where a part is frozen, with transfer 'partial', and "
+    "with 'head' where augment asks for it; leave it out of the recipe"
 )
 
 
@@ -48,7 +53,6 @@ NO_EFFECT = (
         ({"epochs": 3}, f"epochs {NO_EFFECT}"),
         ({"time_limit": 3}, f"time-limit {NO_EFFECT}"),
         ({"recipe": "modern"}, f"recipe {NO_EFFECT}"),
-        ({"augment": True}, f"augment {NO_EFFECT}"),
         ({"augment": False}, f"augment {NO_EFFECT}"),
         ({"device": "cpu"}, f"device {NO_EFFECT}"),
         ({"network": ("lenet5",), "device": "cudaa"},
@@ -69,6 +73,33 @@ NO_EFFECT = (
          "augment has no effect: the recipe says already how images are changed; leave it out"),
         ({"network": ("lenet5",), "recipe": Recipe(), "augment": False},
          "no-augment has no effect: the recipe changes no image; leave it out"),
+        ({"network": ("googlenet_bn",), "transfer": "full", "recipe": Recipe(aux_weight=0.1)},
+         ("aux_weight has no effect: with transfer 'full' googlenet_bn is trained without its auxiliary heads; leave "
+          "it out of the recipe")),
+        ({"network": ("lenet5",), "transfer": "partial"},
+         "transfer 'partial' needs published weights, and lenet5 has none; use transfer 'none' for it"),
+        ({"network": ("lenet5",), "transfer": "full"},
+         "transfer 'full' needs published weights, and lenet5 has none; use transfer 'none' for it"),
+        ({"freeze": "stage3"},
+         "freeze has no effect with transfer 'head'; leave it out, or take transfer 'partial' or 'auto'"),
+        ({"transfer": "full", "freeze": "stage3"},
+         "freeze has no effect with transfer 'full'; leave it out, or take transfer 'partial' or 'auto'"),
+        ({"transfer": "none", "reset_from": "stage3"},
+         "reset-from has no effect with transfer 'none'; leave it out, or take transfer 'partial' or 'full'"),
+        ({"transfer": "full", "rear": "mine:rear"},
+         "rear has no effect with transfer 'full'; leave it out, or take transfer 'partial'"),
+        ({"transfer": "partial", "rear": "mine:rear", "reset_from": "stage3"},
+         "rear stands in place of the layers that reset-from would draw anew; leave one of them out"),
+        ({"transfer": "partial", "recipe": "paper"},
+         "recipe 'paper' trains from scratch, and transfer is 'partial'; leave it out"),
+        ({"transfer": "full", "recipe": "modem"},
+         "recipe must be one of modern, a file.toml, got 'modem'; did you mean 'modern'?"),
+        ({"transfer": "partial", "recipe": MIXED},
+         ("mixup and cutmix cannot be had with transfer 'partial', whose frozen part sees each image alone; leave it "
+          "out of the recipe's [augmentation]")),
+        ({"transfer": "full", "recipe": Recipe(views=6)}, VIEWS_UNUSED),
+        ({"transfer": "partial", "recipe": Recipe(views=6)}, VIEWS_UNUSED),
+        ({"network": ("lenet5",), "recipe": Recipe(views=6)}, VIEWS_UNUSED),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused(fields: dict[str, Any], text: str) -> None:
@@ -137,6 +168,33 @@ def test_images_are_changed_as_the_recipe_says_or_as_was_asked() -> None:
     assert of("resnet20", resolution=128).area == of("resnet20", recipe=Recipe(), augment=True, resolution=128).area
     assert of("resnet20", resolution=128).area == (0.08, 1.0)
     assert of("lenet5").rotation > 0 == of("lenet5", augment=False).rotation
+
+
+def test_what_a_recipe_asks_of_a_frozen_part_passes_where_it_can_be_had() -> None:
+    moved = Recipe(views=6, augmentation=Augmentation(mirror=0.5, erasing=0.5))
+    assert Options(transfer="partial", recipe=moved).recipe_of("efficientnet_lite0", "partial") == moved
+    assert Options(transfer="auto", recipe=moved).recipe_of("efficientnet_lite0", "full") == moved
+    assert Options(transfer="full", recipe=MIXED).recipe_of("efficientnet_lite0", "full") == MIXED
+    without = Options(transfer="partial", recipe=MIXED, augment=False)
+    assert without.recipe_of("efficientnet_lite0", "partial") == replace(MIXED, augmentation=Augmentation())
+
+
+def test_a_head_sees_views_where_that_is_asked_for() -> None:
+    assert Options(augment=True).recipe_of("efficientnet_lite0", "head").augmentation.area == (0.08, 1.0)
+    moved = Recipe(views=6, augmentation=Augmentation(mirror=0.5))
+    assert Options(transfer="auto", augment=True, recipe=moved).recipe_of("efficientnet_lite0", "head") == moved
+    with pytest.raises(UsageError, match=r"^mixup and cutmix cannot be had with transfer 'head', whose frozen part "):
+        Options(network=("efficientnet_lite0", "lenet5"), augment=True, recipe=MIXED)
+
+
+def test_training_on_has_a_recipe_of_its_own() -> None:
+    recipe = Options(transfer="partial").recipe_of("efficientnet_lite0", "partial")
+    assert recipe == Options(transfer="full", recipe="modern").recipe_of("efficientnet_lite0", "full")
+    assert recipe != Options(transfer="none").recipe_of("efficientnet_lite0")
+    assert recipe.layer_decay < 1
+    assert recipe.augmentation.area == (0.08, 1.0)
+    small = Options(transfer="partial", resolution=64).recipe_of("efficientnet_lite0", "partial")
+    assert small.augmentation == Augmentation(mirror=0.5, shift=0.125)
 
 
 def test_a_recipe_is_in_the_record_and_its_difference_is_named() -> None:

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from convwise import networks
+from convwise.networks.cutting import behind, with_rear
 from convwise.training.optimizers import make_optimizer
 from convwise.training.recipe import Recipe
 from convwise.training.recipes import recipe_for
@@ -30,6 +31,36 @@ def test_two_steps_of_rmsprop_by_hand() -> None:
     # gradient 1; mean square 0.9 * 1.3 + 0.1 * 1^2 = 1.27
     second = 0.5 * first + 0.2 * 1 / math.sqrt(1.27 + 0.39)
     assert network.weight.item() == pytest.approx(1 - first - second)
+
+
+def rates(network: nn.Module, decay: float) -> dict[str, float]:
+    """Share of the rate that each parameter has, by name."""
+    groups = make_optimizer(network, Recipe(layer_decay=decay)).param_groups
+    scale = {id(p): group["scale"] for group in groups for p in group["params"]}
+    return {name: scale[id(p)] for name, p in network.named_parameters()}
+
+
+def test_the_rate_falls_from_stage_to_stage_towards_the_image() -> None:
+    found = rates(networks.create("resnet18", 5), 0.5)
+    by_part = {".".join(name.split(".")[: 2 if name.startswith("stages") else 1]): s for name, s in found.items()}
+    # four stages: the head has the whole rate, each part in front of another half of its rate
+    expected = {"stem": 1 / 32, "stages.0": 1 / 16, "stages.1": 1 / 8, "stages.2": 1 / 4, "stages.3": 1 / 2, "head": 1}
+    assert by_part == expected
+    assert set(rates(networks.create("resnet18", 5), 1.0).values()) == {1.0}
+
+
+def test_a_part_of_a_network_has_the_rates_that_it_has_in_the_whole() -> None:
+    network = networks.create("resnet18", 5)
+    whole = rates(network, 0.5)
+    part = rates(behind(network, "stage3.block1"), 0.5)
+    assert part == {name: whole[name] for name in part}
+    assert set(part.values()) == {1.0, 0.5, 0.25}
+
+
+def test_a_module_without_stages_trains_at_one_rate() -> None:
+    network = networks.create("resnet18", 5)
+    joined = with_rear(network, "stage2", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 5)))
+    assert set(rates(behind(joined, "stage2"), 0.5).values()) == {1.0}
 
 
 def test_what_has_no_gradient_stays() -> None:

@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from convwise.metrics import softmax
 from convwise.transfer.design import Design
+from convwise.transfer.examples import with_views
 from convwise.transfer.head import DEFAULT_L2, L2_GRID, Choice, choose_l2, fit_head, out_of_fold
 
 Floats = NDArray[np.float32]
@@ -253,3 +254,46 @@ def _seeing(design: Design, rows: NDArray[np.bool_]) -> Design:
     seeing = copy.copy(design)
     seeing.learn = rows
     return seeing
+
+
+def test_rows_that_are_not_judged_are_left_out_with_their_fold_and_judge_nothing() -> None:
+    features, labels = problem(90, 10, 3)
+    folds = np.arange(90) % 5
+    rng = np.random.default_rng(1)
+    views = features + rng.normal(0, 0.5, features.shape).astype(np.float32)
+    seen = with_views(features, labels, folds, np.ones(90, bool), [views, features])
+    choice = choose_l2(Design(seen.rows, seen.learn), seen.labels, 3, seen.folds, judged=seen.judged)
+    held = folds == 2
+    rest = np.tile(~held, 3)
+    # the other folds' rows, standardised by the mean and deviation of all, which see no label
+    design = Design(seen.rows)
+    layer = fit_head(_without(design, rest), seen.labels[rest], 3, choice.l2)
+    expected = softmax(design.x[:90][held] @ layer.weight.T + layer.bias)
+    assert np.abs(choice.probs[:90][held] - expected).max() < 2e-3
+    nll = -np.log(choice.probs[np.arange(90), labels]).mean()
+    assert dict(choice.path)[choice.l2] == pytest.approx(float(nll), rel=1e-4)  # of the 90 images alone
+
+
+def _without(design: Design, rows: NDArray[np.bool_]) -> Design:
+    """A design of some rows of another, not standardised again."""
+    found = copy.copy(design)
+    found.x, found.learn = design.x[rows], design.learn[rows]
+    found.mean, found.std, found._rotation = np.zeros(design.x.shape[1]), np.ones(design.x.shape[1]), None
+    return found
+
+
+def test_views_stand_behind_the_images_with_labels_and_folds_of_those_that_are_learnt_from() -> None:
+    rows = np.arange(8, dtype=np.float32).reshape(4, 2)
+    learn = np.array([True, False, True, True])
+    labels, folds = np.array([0, 1, 1, 2]), np.array([-1, 0, -1, -1])
+    views = [100 + rows[learn], 200 + rows[learn]]
+    seen = with_views(rows, labels, folds, learn, views)
+    assert seen.rows[:, 0].tolist() == [0, 2, 4, 6, 100, 104, 106, 200, 204, 206]
+    assert seen.labels.tolist() == [0, 1, 1, 2, 0, 1, 2, 0, 1, 2]
+    assert seen.folds.tolist() == [-1, 0, *[-1] * 8]
+    assert seen.learn.tolist() == [True, False, *[True] * 8]
+    assert seen.judged is not None
+    assert seen.judged.tolist() == [False, True, *[False] * 8]
+    alone = with_views(rows, labels, folds, learn, [])
+    assert alone.rows is rows
+    assert alone.judged is None

@@ -32,7 +32,7 @@ def augment(
     ],
     out: Annotated[Path, Option(metavar="FILE.png", help="Where the picture goes.")],
     network: Annotated[
-        str, Option(metavar="NAME", help="The network whose training is shown below, of `convwise networks`.")
+        str, Option(metavar="NAME", help="Whose training is shown below; one of those that `convwise networks` lists.")
     ] = "efficientnet_lite0",
     recipe: Annotated[
         str | None, Option(metavar="NAME|FILE", help="Of that training: modern (the default), paper, or a TOML file.")

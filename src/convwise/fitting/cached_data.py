@@ -6,22 +6,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..data.reduction import Reduction
 from ..progress import Track
 from ..training.batches import Activations, Batches, CachedViews, Images, InMemory
 from ..training.recipe import UNCHANGED, Recipe
 from ..transfer.prefix import Prefix
 from .task import Task
-from .training_data import (
-    FROM_FILES,
-    TrainingData,
-    fingerprint,
-    shares,
-    tensors,
-    weights_of,
-    whole_images,
-    with_colours,
-)
+from .training_data import TrainingData, fingerprint, shares, tensors, weights_of, with_colours
+from .views import cached_views
 
 
 def cached_data(
@@ -60,14 +51,11 @@ def cached_data(
     if augmentation == UNCHANGED:
         fit: Batches = InMemory(Images(plain(learn), labels, of_loss), recipe.batch, recipe.seed)
     else:
-        images = whole_images(rows, task, learn, Reduction.for_training(prefix.preprocessing, augmentation))
-        seen = [contents[i] for i in np.flatnonzero(learn).tolist()]
-        views = [
-            torch.from_numpy(prefix.view(images, seen, augmentation, number, threads=threads, track=track))
-            for number in range(min(recipe.views, recipe.epochs))
-        ]
-        fit = CachedViews(views, labels, of_loss, recipe.batch, recipe.seed)
-        notes = () if len(rows) > 1 else (FROM_FILES,)
+        views, notes = cached_views(
+            rows, task, learn, prefix, augmentation=augmentation, count=min(recipe.views, recipe.epochs),
+            threads=threads, track=track,
+        )  # fmt: skip
+        fit = CachedViews([torch.from_numpy(view) for view in views], labels, of_loss, recipe.batch, recipe.seed)
     made = {"preprocessing": prefix.preprocessing.to_json(), "graph": prefix.graph_sha256, "cut": prefix.cut}
     return TrainingData(
         learn, choose, prefix.preprocessing, recipe, Activations((height, width, channels)), fit, judged,

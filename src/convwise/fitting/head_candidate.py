@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import networks
 from ..cost import Totals
+from ..data.reduction import Reduction
 from ..data.samples import Listing
 from ..errors import DataError, GateError
 from ..machine import has_memory, too_little_memory
@@ -16,8 +17,11 @@ from ..metrics import softmax, wilson
 from ..progress import Track
 from ..runtime.body import Body, find_body, prepare_body
 from ..runtime.jobs import Job, features_job
+from ..runtime.prepared import prepared_job
 from ..runtime.session import TOLERANCE, FrozenNetwork
+from ..training.recipe import UNCHANGED, Recipe
 from ..transfer.design import Design
+from ..transfer.examples import with_views
 from ..transfer.head import choose_l2, fit_head
 from ..transfer.pieces import Piece
 from ..weights import Used, serialise
@@ -39,6 +43,7 @@ class HeadCandidate:
         networks.input_shape(network, published.arguments, size)  # says so where it is too small
         self.preprocessing = replace(published.preprocessing, resolution=size)
         self._offline = options.offline
+        self._recipe = options.recipe_of(network, "head") if options.augment else Recipe()
         self._body = find_body(published, self.preprocessing)
 
     def prepare(self, track: Track) -> None:
@@ -76,9 +81,12 @@ class HeadCandidate:
         """The body."""
         return self.body.frozen
 
-    def jobs(self, listing: Listing) -> list[Job]:  # noqa: ARG002
-        """Features."""
-        return [features_job(self.frozen(), self.body.graph_sha256, "features", self.body.width, self.preprocessing)]
+    def jobs(self, listing: Listing) -> list[Job]:
+        """Features; and whole images, where the layer sees other views of them."""
+        jobs = [features_job(self.frozen(), self.body.graph_sha256, "features", self.body.width, self.preprocessing)]
+        if self._recipe.augmentation != UNCHANGED:
+            jobs.append(prepared_job(listing, Reduction.for_training(self.preprocessing, self._recipe.augmentation)))
+        return jobs
 
     def cost(self, num_classes: int) -> Totals:
         """The body and a linear layer of (width + 1) x K; counted without weights while they are not here."""
@@ -97,30 +105,55 @@ class HeadCandidate:
         """Choose the penalty, then fit on all of `train`."""
         from threadpoolctl import threadpool_limits
 
-        start, (features,) = time.monotonic(), rows
+        start, features = time.monotonic(), rows[0]
+        views, notes = self._views(rows, task, threads, track)
         if not np.isfinite(features).all():
             raise DataError("cached features are damaged (not finite); clear them with `convwise cache --clear`")
         with threadpool_limits(1):  # the rows are shared out among our own threads, which do not spin while they wait
-            return self._fit(features, task, start, threads)
+            fitted = self._fit(features, views, task, start, threads)
+        return replace(fitted, notes=tuple(f"{self.network}: {note}" for note in notes))
 
-    def _fit(self, rows: Floats, task: Task, start: float, threads: int) -> Fitted:
+    def _views(
+        self, rows: Sequence[Any], task: Task, threads: int, track: Track
+    ) -> tuple[list[Floats], tuple[str, ...]]:
+        """Features of augmented views of the images that the layer learns from, (images, width) each."""
+        recipe = self._recipe
+        if recipe.augmentation == UNCHANGED:
+            return [], ()
+        from ..transfer.prefix import Prefix  # OpenCV is imported where images are changed
+        from .views import cached_views
+
+        body = self.body
+        prefix = Prefix(
+            self.frozen(), body.graph_sha256, "features", (body.width, 1, 1), self.preprocessing, precision="float32"
+        )
+        views, notes = cached_views(
+            rows, task, task.train, prefix, augmentation=recipe.augmentation, count=recipe.views, threads=threads,
+            track=track,
+        )  # fmt: skip
+        return [view.reshape(-1, body.width) for view in views], notes
+
+    def _fit(self, rows: Floats, views: Sequence[Floats], task: Task, start: float, threads: int) -> Fitted:
         used = task.train | task.val
         by_val = bool(task.val.any())
         fold_of = np.where(task.val, 0, -1) if by_val else task.folds
         labels = task.labels[used]
-        design = Design(rows if used.all() else rows[used], task.train[used], threads)
-        choice = choose_l2(design, labels, task.num_classes, fold_of[used], balance=task.balance)
         left_out = fold_of[used] >= 0
-        head = fit_head(design, labels, task.num_classes, choice.l2, balance=task.balance, start=choice.start)
+        seen = with_views(rows if used.all() else rows[used], labels, fold_of[used], task.train[used], views)
+        design = Design(seen.rows, seen.learn, threads)
+        choice = choose_l2(design, seen.labels, task.num_classes, seen.folds, balance=task.balance, judged=seen.judged)
+        choice = replace(choice, probs=choice.probs[: len(labels)])
+        head = fit_head(design, seen.labels, task.num_classes, choice.l2, balance=task.balance, start=choice.start)
         count = len(np.unique(task.folds[task.folds >= 0]))
         right = int((choice.probs.argmax(axis=1) == labels).sum())
         short = "" if head.converged else "; stopped before the minimum"
+        on = f", fitted on {len(views)} augmented views of each image too" if views else ""
         judge = "the `val` split" if by_val else f"{count}-fold cross-validation inside `train`"
         history = tuple(Step(l2=l2, choice_nll=nll) for l2, nll in choice.path)
         return Fitted(
             choice_probs=choice.probs[task.compare[used]],
             judged=Judged(judge, labels[left_out], choice.probs[left_out]),
-            how_chosen=f"L2 strength {choice.l2:.2g} by {judge}{short}",
+            how_chosen=f"L2 strength {choice.l2:.2g} by {judge}{on}{short}",
             cross_validation=None if by_val else wilson(right, len(labels)),
             history=history,
             arguments=dict(self.published.arguments),

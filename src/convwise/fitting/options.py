@@ -13,6 +13,7 @@ from ..data.threads import check_threads, usable_cpus
 from ..errors import UsageError, one_of
 from ..training.recipe import UNCHANGED, Recipe, shorter
 from ..training.recipes import check_effect_on, recipe_for, tuned, usual_augmentation
+from .recipe_use import CACHING, check_recipe
 
 TRANSFERS = ("head", "partial", "full", "auto", "none")
 LADDER = ("head", "partial", "full")  # the rungs that "auto" climbs
@@ -40,7 +41,7 @@ class Options:
         recipe: of training by epochs: "modern" or, from scratch, "paper", each network's own, or one for all; None
             takes "modern".
         augment: whether training images are changed; None does as the recipe says, True, where it says nothing, what is
-            usual for the network.
+            usual for the network. A head sees augmented views of them where it is True alone.
         epochs: of training; None takes the recipe's.
         time_limit: seconds of training, of each network; the epoch under way is finished.
         seed: of everything random; a recipe's own counts where this is 0.
@@ -137,18 +138,30 @@ class Options:
             raise UsageError("offline has no effect: no candidate needs published weights; leave it out")
         if all(self.transfer_of(name) == "head" for name in self.network):
             for option in ("recipe", "augment", "epochs", "time_limit", "device"):
-                if getattr(self, option) not in (None, "auto"):
+                if getattr(self, option) not in (None, "auto") and (option, self.augment) != ("augment", True):
                     raise UsageError(
                         f"{option.replace('_', '-')} has no effect: no candidate is trained by epochs; "
                         "leave it out, or add transfer 'partial', 'full', 'auto' or 'none'"
                     )
-        trained = [(name, rung) for name in self.network for rung in self.rungs(name) if rung != "head"]
-        recipes = [(self._recipe_given(*one), self.recipe_of(*one)) for one in trained]
-        if self.augment is not None and all(given.augmentation == used.augmentation for given, used in recipes):
+        self._check_recipes()
+
+    def _check_recipes(self) -> None:
+        rungs = [(name, rung) for name in self.network for rung in self.rungs(name) if rung != "head" or self.augment]
+        recipes = [(self._recipe_given(*one), self.recipe_of(*one)) for one in rungs]
+        heads = any(rung == "head" for _, rung in rungs)  # which the option alone makes see other views
+        same = all(given.augmentation == used.augmentation for given, used in recipes)
+        if self.augment is not None and same and not heads:
             raise UsageError(
                 "augment has no effect: the recipe says already how images are changed; leave it out"
                 if self.augment
                 else "no-augment has no effect: the recipe changes no image; leave it out"
+            )
+        pairs = zip(rungs, recipes, strict=True)
+        cached = any(rung in CACHING and used.augmentation != UNCHANGED for (_, rung), (_, used) in pairs)
+        if isinstance(self.recipe, Recipe) and self.recipe.views != Recipe.views and not cached:
+            raise UsageError(
+                "views has no effect: they are cached of augmented images where a part is frozen, with transfer "
+                "'partial', and with 'head' where augment asks for it; leave it out of the recipe"
             )
 
     def published(self, network: str) -> published_weights.Published | None:
@@ -189,6 +202,7 @@ class Options:
             recipe = replace(recipe, augmentation=usual_augmentation(network, self.resolution))
         if self.epochs is not None:
             recipe = shorter(recipe, self.epochs)
+        check_recipe(recipe, network, transfer)
         return replace(
             recipe, seed=self.seed or recipe.seed, balance=self.balance or recipe.balance,
             time_limit=self.time_limit or recipe.time_limit,

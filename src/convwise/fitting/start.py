@@ -177,7 +177,7 @@ class FromPublished:
         self._options = options
         self._state: dict[str, Tensor] = {}
         self._used: Used | None = None
-        check_order(self._sketch(), self.tuning.freeze, options.reset_from)
+        check_order(self._sketch(), options.freeze, options.reset_from)
 
     @property
     def weights(self) -> Used | None:

@@ -9,9 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..data import decoding
-from ..data.augmentation.batches import Images as Wholes
 from ..data.augmentation.colour import with_own_colours
-from ..data.files import FileImages
 from ..data.preprocessing import Preprocessing
 from ..data.reduction import Reduction
 from ..errors import DataError
@@ -19,6 +17,7 @@ from ..runtime.cache import key_of
 from ..training.batches import Augmented, Batches, Images, InMemory, Inputs
 from ..training.recipe import UNCHANGED, Recipe
 from .task import Floats, Mask, Task
+from .views import whole_images
 
 FROM_FILES = (
     "prepared images found no room, so training read and decoded the files in every epoch; a larger CONVWISE_CACHE_GB, "
@@ -51,26 +50,6 @@ class TrainingData:
     judged: Images
     fingerprint: str
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """Some of the images; each is looked at when it is its turn, since the first look at a part of the cache checks it.
-
-    Attributes:
-        images: by number.
-        numbers: of these.
-    """
-
-    images: Wholes
-    numbers: Sequence[int]
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __getitem__(self, number: int) -> NDArray[np.uint8]:
-        """The pixels of one."""
-        return self.images[self.numbers[number]]
 
 
 def training_data(
@@ -129,14 +108,6 @@ def with_colours(recipe: Recipe, pixels: NDArray[np.uint8], learn: Mask) -> Reci
     """The recipe with the principal colours of the images to learn from, where it asks for their own."""
     images = (pixels[i] for i in np.flatnonzero(learn))
     return replace(recipe, augmentation=with_own_colours(recipe.augmentation, images))
-
-
-def whole_images(rows: Sequence[Any], task: Task, learn: Mask, reduction: Reduction) -> Wholes:
-    """Whole images of those to learn from: the prepared ones, or from their files, which are the same pixels."""
-    numbers = np.flatnonzero(learn).tolist()
-    if len(rows) > 1:
-        return Chosen(rows[1], numbers)
-    return FileImages(task.listing, [task.samples[i] for i in numbers], reduction)
 
 
 def pixel_statistics(pixels: NDArray[np.uint8], learn: Mask) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -144,8 +144,13 @@ def cuts(network: "nn.Module") -> tuple[str, ...]:
     return tuple(name for name, _ in parts(network)[:-1])
 
 
-def canonical_cut(network: "nn.Module", cut: str) -> str:
+def canonical_cut(network: "nn.Module", cut: str, what: str = "cut") -> str:
     """The name of a cut as `cuts` has it; `stage3` is another name for the last block of stage 3.
+
+    Args:
+        network: that is cut.
+        cut: where.
+        what: names it, where an option or a field has another name.
 
     Raises:
         UsageError: the network has no such cut.
@@ -153,7 +158,7 @@ def canonical_cut(network: "nn.Module", cut: str) -> str:
     points = cuts(network)
     aliases = {point.split(".")[0]: point for point in points}  # a later block replaces an earlier one
     if cut not in points and cut not in aliases:
-        raise one_of("cut", cut, points)
+        raise one_of(what, cut, points)
     return cut if cut in points else aliases[cut]
 
 

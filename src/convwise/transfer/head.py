@@ -77,7 +77,10 @@ def fit_head(
     return Head(*design.layer(parameters[0]), converged)
 
 
-def choose_l2(design: Design, labels: Ints, num_classes: int, fold_of: Ints, *, balance: bool = False) -> Choice:
+def choose_l2(
+    design: Design, labels: Ints, num_classes: int, fold_of: Ints,
+    *, balance: bool = False, judged: NDArray[np.bool_] | None = None,
+) -> Choice:  # fmt: skip
     """Choose the strength with the lowest out-of-fold NLL, trying from strong to weak until it rises.
 
     The search ends at a rise of a hundredth, or at a second one however small.
@@ -88,6 +91,8 @@ def choose_l2(design: Design, labels: Ints, num_classes: int, fold_of: Ints, *, 
         num_classes: K.
         fold_of: (n,) number of the fold that each row is left out of; a negative number is never left out.
         balance: weigh every class alike.
+        judged: (n,) those of the rows left out whose NLL counts; all by default. The others, such as augmented views
+            of an image, are left out with their fold and judge nothing.
     """
     shape = (design.x.shape[1] + 1, num_classes)
     if len(np.unique(fold_of)) < 2:  # nothing to learn from when the one fold is left out
@@ -95,7 +100,7 @@ def choose_l2(design: Design, labels: Ints, num_classes: int, fold_of: Ints, *, 
         return Choice(DEFAULT_L2, (), uniform, np.zeros(shape, np.float32))
     names = np.unique(fold_of[fold_of >= 0])
     fold_weights = np.stack([_sample_weights(labels, fold_of != name, balance) for name in names])
-    score_weights = _sample_weights(labels, fold_of >= 0, balance)
+    score_weights = _sample_weights(labels, fold_of >= 0 if judged is None else judged, balance)
     own = np.searchsorted(names, fold_of)  # row -> place of its fold; rows that are never left out do not count
     p = np.zeros((len(names), *shape), np.float32)
     solved = best = p.copy()

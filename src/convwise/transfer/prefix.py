@@ -6,12 +6,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import __version__
 from ..data import decoding
 from ..data.augmentation import Augmentation, draw
 from ..data.augmentation.applying import apply, made_by
 from ..data.augmentation.batches import Images, without_its_own_threads
 from ..data.preprocessing import Preprocessing
 from ..data.threads import map_in_order
+from ..errors import UsageError
+from ..machine import in_bytes
 from ..progress import Track
 from ..runtime.cache import key_of, make_room
 from ..runtime.jobs import Job
@@ -20,6 +23,8 @@ from ..runtime.rows import Rows
 from ..runtime.session import FrozenNetwork
 
 Pixels = NDArray[np.uint8]
+
+MOST = float(np.finfo(np.float16).max)
 
 
 class Prefix(NamedTuple):
@@ -31,6 +36,7 @@ class Prefix(NamedTuple):
         cut: where it ends.
         shape: of what one image gives there, (C, h, w).
         preprocessing: of the pixels that it takes.
+        precision: in which that is kept, "float16" or "float32".
     """
 
     frozen: FrozenNetwork
@@ -38,15 +44,16 @@ class Prefix(NamedTuple):
     cut: str
     shape: tuple[int, int, int]
     preprocessing: Preprocessing
+    precision: str = "float16"
 
-    def plain(self, pixels: Pixels, contents: Sequence[bytes], *, threads: int, track: Track) -> NDArray[np.float16]:
+    def plain(self, pixels: Pixels, contents: Sequence[bytes], *, threads: int, track: Track) -> NDArray[Any]:
         """Of images as an evaluation sees them: pixels (n, H, W, C) -> (n, h, w, C')."""
         return self._rows(None, contents, lambda i: pixels[i], threads=threads, track=track, what="of images")
 
     def view(
         self, images: Images, contents: Sequence[bytes], augmentation: Augmentation, number: int, *,
         threads: int, track: Track,
-    ) -> NDArray[np.float16]:  # fmt: skip
+    ) -> NDArray[Any]:  # fmt: skip
         """Of one augmented view of each image, (n, h, w, C'); the view follows from content and number alone.
 
         Args:
@@ -63,48 +70,80 @@ class Prefix(NamedTuple):
         def pixels(i: int) -> Pixels:
             return apply(images[i], draws[i], augmentation, self.preprocessing)
 
-        seen = {"augmentation": augmentation.to_json(), "number": number, **made_by()}
+        # how images are changed, and how large they are prepared, may differ between versions
+        seen = {"augmentation": augmentation.to_json(), "number": number, "convwise": __version__, **made_by()}
         return self._rows(seen, contents, pixels, threads=threads, track=track, what=f"of view {number + 1}")
+
+    def check_room(self, images: int, views: int, *, threads: int) -> None:
+        """Refuse, before the first is computed, as many views of as many images as have no room together.
+
+        Raises:
+            UsageError: they are more than the cache may take.
+            MachineError: they are more than the memory can take.
+        """
+        check_room([self._job(self._store(None), views)], images, 0, threads)
 
     def _rows(
         self, seen: dict[str, Any] | None, contents: Sequence[bytes], pixels: Callable[[int], Pixels],
         *, threads: int, track: Track, what: str,
-    ) -> NDArray[np.float16]:  # fmt: skip
+    ) -> NDArray[Any]:  # fmt: skip
         """Take what is kept, compute and keep the rest.
 
         Raises:
-            UsageError: the rows are more than the cache may take.
+            UsageError: the rows are more than the cache may take, or more than their type can hold.
             MachineError: they are more than the disk or the memory can take, or the disk gave out.
         """
-        channels, height, width = self.shape
-        rows = Rows(self._key(seen), (height, width, channels), np.float16)
-        job = Job(
-            f"activations at {self.cut}", self.preprocessing, rows, lambda p: p, row_bytes=rows.row_bytes,
-            image_bytes=0, growth=0,
-        )  # fmt: skip
+        rows = self._store(seen)
         make_room([rows.folder])
         out, absent = rows.read(list(contents))
         gone = set(absent)
         missing = [i for i, content in enumerate(contents) if content in gone]
-        check_room([job], len(contents), len(missing) * rows.row_bytes, threads)
+        to_write = len(missing) * rows.row_bytes
+        check_room([self._job(rows)], len(contents), to_write, threads)
 
-        def compute(i: int) -> NDArray[np.float16]:
-            (found,) = self.frozen.run(pixels(i)[None], [self.cut])
-            return np.ascontiguousarray(np.moveaxis(found[0], 0, 2), np.float16)
+        def compute(i: int) -> NDArray[Any]:
+            return self._held(self.frozen.run(pixels(i)[None], [self.cut])[0])
 
         with without_its_own_threads():
             done = map_in_order(compute, missing, threads)
-            told = f"activations at {self.cut} {what}"
-            for i, row in track(zip(missing, done, strict=True), len(missing), told) if missing else ():
-                out[i] = row
-                rows.add(contents[i], row)
-        rows.flush()
+            told = f"activations at {self.cut} {what} ({in_bytes(to_write)} to cache)"
+            try:
+                for i, row in track(zip(missing, done, strict=True), len(missing), told) if missing else ():
+                    out[i] = row
+                    rows.add(contents[i], row)
+            finally:  # after Ctrl-C too: what is finished is kept
+                rows.flush()
         return out
+
+    def _held(self, found: NDArray[np.float32]) -> NDArray[Any]:
+        """What the network gives of one image, (1, C, h, w) or (1, C), as a row (h, w, C).
+
+        Raises:
+            UsageError: float16 cannot hold it.
+        """
+        if self.precision == "float16" and not (largest := float(np.abs(found).max())) <= MOST:
+            raise UsageError(
+                f"activations at {self.cut} reach {largest:.3g}, and float16, in which they are kept, ends at "
+                f"{MOST:g}; freeze up to another cut, or take transfer 'full'"
+            )
+        return np.ascontiguousarray(np.moveaxis(found.reshape(self.shape), 0, 2), self.precision)
+
+    def _store(self, seen: dict[str, Any] | None) -> Rows:
+        """Where rows (h, w, C) are kept."""
+        channels, height, width = self.shape
+        return Rows(self._key(seen), (height, width, channels), self.precision)
+
+    def _job(self, rows: Rows, views: int = 1) -> Job:
+        """What is asked of the room there is: so many views of each file."""
+        name = f"activations at {self.cut}" + (f" of {views} views" if views > 1 else "")
+        return Job(
+            name, self.preprocessing, rows, lambda p: p, row_bytes=views * rows.row_bytes, image_bytes=0, growth=0
+        )
 
     def _key(self, seen: dict[str, Any] | None) -> str:
         return key_of(
             {
-                "rows": "activations", "graph": self.graph_sha256, "cut": self.cut, "type": "float16",
+                "rows": "activations", "graph": self.graph_sha256, "cut": self.cut, "type": self.precision,
                 "preprocessing": self.preprocessing.to_json(), "decoding": decoding.rule(),
                 "engine": self.frozen.engine(), "view": seen,
             }

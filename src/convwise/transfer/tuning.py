@@ -62,7 +62,10 @@ class Tuning:
             state = _state(place, frozen, reset, len(names) - 1)
             blocks, params, macs = found.get((layer.stage, state), (set(), 0, 0))
             found[layer.stage, state] = ({*blocks, names[place]}, params + layer.params, macs + layer.macs)
-        return tuple(Piece(stage, len(found[stage, s][0]), s, *found[stage, s][1:]) for stage, s in found)
+        pieces = (Piece(stage, len(blocks), s, *sums) for (stage, s), (blocks, *sums) in found.items())
+        return tuple(
+            piece for piece in pieces if piece.params or piece.macs
+        )  # pools have nothing that could be trained
 
 
 def _last(network: nn.Module) -> str:
@@ -105,19 +108,26 @@ def usual_freeze(network: nn.Module, report: CostReport) -> str:
 
 
 def check_order(network: nn.Module, freeze: str | None, reset_from: str | None) -> None:
-    """Check that weights are not drawn anew where they would then be frozen, and that something is left to train.
+    """Check that the cuts exist, leave more than the last layer, and draw no weights anew that would then be frozen.
 
     Raises:
-        UsageError: no such cut, or they would.
+        UsageError: they do not.
     """
-    points = networks.cuts(network)
-    places = [points.index(networks.canonical_cut(network, cut)) if cut else -1 for cut in (freeze, reset_from)]
-    if freeze:
-        behind(network, freeze)
-    if reset_from and places[1] < places[0]:
+    points, asked = networks.cuts(network), {"freeze": freeze, "reset-from": reset_from}
+    place = {name: points.index(networks.canonical_cut(network, cut, name)) for name, cut in asked.items() if cut}
+    last = len(points) - 1
+    if place.get("freeze") == last:
+        raise UsageError(
+            f"freeze {freeze!r} leaves the softmax layer alone to train, which is transfer 'head'; take that, or a cut "
+            f"up to {points[-2]!r}"
+        )
+    if place.get("reset-from") == last:
+        raise UsageError(
+            f"reset-from {reset_from!r} has no effect: the softmax layer behind it is new in any case; leave it out, "
+            f"or take a cut up to {points[-2]!r}"
+        )
+    if place.get("reset-from", last) < place.get("freeze", -1):
         raise UsageError(
             f"reset-from {reset_from!r} lies in the frozen part, which ends at {freeze!r}; random weights must be "
             "trained, so freeze less or reset from there on"
         )
-    if reset_from:
-        behind(network, reset_from)

@@ -1,0 +1,125 @@
+"""Layers of the user's: what may stand behind a cut, and what is said of what may not."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from convwise.errors import UsageError
+from convwise.guest import build_rear
+
+MINE = """
+import torch
+from torch import nn
+
+def rear(in_channels, num_classes):
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(), nn.Linear(in_channels, num_classes))
+
+def talking(in_channels, num_classes):
+    print("a word")
+    return rear(in_channels, num_classes)
+
+def lazy(in_channels, num_classes):
+    return nn.Sequential(nn.LazyConv2d(4, 1), nn.BatchNorm2d(4), nn.Flatten(), nn.LazyLinear(num_classes))
+
+def ten(in_channels, num_classes):
+    return rear(in_channels, 10)
+
+def maps(in_channels, num_classes):
+    return nn.Conv2d(in_channels, num_classes, 1)
+
+def pair(in_channels, num_classes):
+    class Pair(nn.Module):
+        def forward(self, x):
+            return x, x
+    return Pair()
+
+def narrow(in_channels, num_classes):
+    return rear(in_channels - 1, num_classes)
+
+def raising(in_channels, num_classes):
+    raise RuntimeError("no weights\\nhere")
+
+def ending(in_channels, num_classes):
+    raise SystemExit(3)
+
+def number(in_channels, num_classes):
+    return 3
+
+def nothing():
+    return nn.Flatten()
+
+def fixed(in_channels, num_classes):
+    class Mean(nn.Module):
+        def forward(self, x):
+            return x.mean(dim=(2, 3))[:, :num_classes]
+    return Mean()
+
+def frozen(in_channels, num_classes):
+    return rear(in_channels, num_classes).requires_grad_(False)
+"""
+SHAPE = (8, 4, 5)
+
+
+@pytest.fixture(autouse=True)
+def mine(in_tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module stands where the command is given; Python does not find it otherwise."""
+    (in_tmp_path / "my_layers.py").write_text(MINE)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "my_layers", raising=False)
+
+
+@pytest.mark.parametrize("name", ["rear", "talking", "lazy"])
+def test_a_rear_gives_logits_and_is_left_in_its_mode(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    module = build_rear(f"my_layers:{name}", SHAPE, 3)
+    assert module.training
+    assert all(part.training for part in module.modules())
+    assert module(torch.randn(2, *SHAPE)).shape == (2, 3)
+    assert capsys.readouterr() == ("", "a word\n" if name == "talking" else "")
+
+
+def test_where_modules_are_looked_for_does_not_grow() -> None:
+    build_rear("my_layers:rear", SHAPE, 3)
+    before = [*sys.path]
+    build_rear("my_layers:rear", SHAPE, 3)
+    assert sys.path == before
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ("my_layers", "a builder must be module:function, got 'my_layers'"),
+        ("no_layers:rear",
+         ("builder 'no_layers:rear': module 'no_layers' cannot be imported: ModuleNotFoundError: No module named "
+          "'no_layers'")),
+        ("my_layers:reer", "builder 'my_layers:reer': module 'my_layers' has no function 'reer'"),
+        ("my_layers:nothing",
+         ("builder 'my_layers:nothing' cannot be called so: got an unexpected keyword argument 'in_channels'; a rear "
+          "is a function (in_channels, num_classes) -> nn.Module")),
+        ("my_layers:number", "builder 'my_layers:number' must return an nn.Module, got int"),
+        ("my_layers:raising", "my_layers:raising raised RuntimeError: no weights here"),
+        ("my_layers:ending",
+         ("my_layers:ending called sys.exit(3), which would end convwise too; a script's own run belongs under "
+          "`if __name__ == '__main__'`")),
+        ("my_layers:narrow",
+         "my_layers:narrow raised RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x8 and 7x3)"),
+        ("my_layers:ten",
+         ("rear 'my_layers:ten' must give logits of shape (2, 3) for maps of shape (2, 8, 4, 5) when num_classes is 3, "
+          "got (2, 10)")),
+        ("my_layers:maps",
+         ("rear 'my_layers:maps' must give logits of shape (2, 3) for maps of shape (2, 8, 4, 5) when num_classes is "
+          "3, got (2, 3, 4, 5)")),
+        ("my_layers:pair",
+         ("rear 'my_layers:pair' must give logits of shape (2, 3) for maps of shape (2, 8, 4, 5) when num_classes is "
+          "3, got tuple")),
+        ("my_layers:fixed",
+         "rear 'my_layers:fixed' has no parameters that could be trained; give it a layer that has some"),
+        ("my_layers:frozen",
+         "rear 'my_layers:frozen' has no parameters that could be trained; give it a layer that has some"),
+    ],
+)  # fmt: skip
+def test_what_cannot_stand_behind_a_cut_is_one_line(spec: str, text: str) -> None:
+    with pytest.raises(UsageError, match=f"^{re.escape(text)}$"):
+        build_rear(spec, SHAPE, 3)
