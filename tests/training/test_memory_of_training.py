@@ -190,5 +190,5 @@ def test_the_count_is_near_the_measured_peak(network: str, side: int, batch: int
     command = [sys.executable, "-c", MEASURE, network, str(side), str(batch), optimizer]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     tried, trained, resumed = map(float, done.stdout.split())
-    assert max(tried, trained, resumed) < 1.6
-    assert trained > 1 / 1.6
+    assert max(tried, trained, resumed) < 1.7
+    assert trained > 1 / 1.7

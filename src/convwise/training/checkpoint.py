@@ -170,20 +170,21 @@ def _optimizer_state(state: State) -> list[tuple[Tensor, dict[str, Any]]]:
 
 
 def _restore(state: State, whole: Any, record: Mapping[str, Any]) -> None:
-    """Take over what an open safetensors file holds, a part at a time."""
+    """Take over what an open safetensors file holds, tensor by tensor."""
     names = whole.keys()
 
-    def part(prefix: str) -> dict[str, Tensor]:
-        return {name.removeprefix(prefix): whole.get_tensor(name) for name in names if name.startswith(prefix)}
+    def part(prefix: str) -> Iterator[tuple[str, Tensor]]:
+        return ((name.removeprefix(prefix), whole.get_tensor(name)) for name in names if name.startswith(prefix))
 
-    state.network.load_state_dict(part("network."))
-    if state.ema is not None:
-        state.ema.load_state_dict(part("ema."))
+    for prefix, module in (("network.", state.network), ("ema.", state.ema)):
+        own = {} if module is None else module.state_dict()
+        for name, tensor in part(prefix):
+            own[name].copy_(tensor)
     like = state.network.state_dict()
-    state.best = {name: _as(like[name], tensor) for name, tensor in part("best.").items()}
+    state.best = {name: _as(like[name], tensor) for name, tensor in part("best.")}
     for i, (parameter, _) in enumerate(_optimizer_state(state)):
-        if kept := part(f"optimizer.{i}."):
-            state.optimizer.state[parameter] = {key: _as(parameter, tensor) for key, tensor in kept.items()}
+        if kept := {key: _as(parameter, tensor) for key, tensor in part(f"optimizer.{i}.")}:
+            state.optimizer.state[parameter] = kept
     state.history = [Epoch(*row) for row in record["history"]]
     state.step, state.loss, state.images = record["step"], record["loss"], record["images"]
     state.waited, state.stopped = record["waited"], record["stopped"]
