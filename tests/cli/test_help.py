@@ -11,7 +11,7 @@ COMMANDS = {
     "scan": ["--csv", "--threads", "--json", "--quiet"],
     "fit": ["--out", "--network", "--transfer", "--freeze", "--reset-from", "--rear", "--weights", "--offline",
             "--resolution", "--recipe", "--augment", "--epochs", "--time-limit", "--seed", "--split-seed", "--balance",
-            "--threads", "--device", "--max-macs", "--max-ms", "--max-mb", "--resume", "--overwrite", "--json",
+            "--members", "--threads", "--device", "--max-macs", "--max-ms", "--max-mb", "--resume", "--overwrite", "--json",
             "--quiet"],
     "evaluate": ["--views", "--with", "--split", "--threads", "--json", "--quiet"],
     "predict": ["--csv", "--heatmaps", "--threads", "--json", "--quiet"],

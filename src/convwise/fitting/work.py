@@ -19,6 +19,7 @@ from ..runtime.room import has_room
 from .candidates import make_candidates, within_time
 from .climb import Fit, fit_all
 from .draft import Draft
+from .members import train_members
 from .notes import say, say_resolution, say_unchecked
 from .options import Options
 from .outcome import Calibration, Outcome, Tried
@@ -49,15 +50,17 @@ def make_outcome(
     measured = np.array([s.split == roles.measured for s in roles.samples])
     labels = task.labels[measured]
     probs, calibration = _calibrate(best.fitted.probs(best.rows[0][measured]), labels, best.fitted.judged)
+    members = train_members(best, task, roles, options=options, draft=draft, track=track)
     outcome = Outcome(
         listing=listing, roles=roles, skipped=gathered.skipped,
         notes=(
             *say(listing, roles, gathered), *say_resolution(candidates, options), *say_unchecked(candidates),
-            *(n for f in fits for n in f.fitted.notes), *diverged,
+            *(n for f in fits for n in f.fitted.notes), *diverged, *members.notes,
         ),
         measured=tuple(s for s in roles.samples if s.split == roles.measured), labels=labels, probs=probs,
         summary=summary(labels, probs), calibration=calibration, cross_validation=best.fitted.cross_validation,
         tried=tried, options=options, second_look=look_again(fits, roles, options),
+        members=members,
     )  # fmt: skip
     return outcome, (best.candidate, best.fitted)
 
