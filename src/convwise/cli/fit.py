@@ -80,6 +80,10 @@ def fit(
         int | None,
         Option(metavar="N", help="Train the chosen network from N seeds; what averaging them gains is measured."),
     ] = None,
+    teacher: Annotated[
+        str | None,
+        Option(metavar="RUN", help="Train by epochs to the probabilities of this run, of members to their average."),
+    ] = None,
     threads: Annotated[int | None, Option(metavar="N", help="One a processor by default.")] = None,
     device: Annotated[str, Option(metavar="NAME", help="Of training by epochs: auto, cpu or cuda.")] = "auto",
     max_macs: Annotated[float | None, Option(metavar="N", help="Budget: multiply-accumulates, such as 300e6.")] = None,
@@ -105,7 +109,7 @@ def fit(
         reset_from=reset_from, rear=rear, weights=weights, offline=offline,
         resolution=resolution, recipe=read_recipe(recipe), augment=augment, epochs=epochs,
         time_limit=time_limit, seed=seed, split_seed=split_seed, balance=balance, members=members,
-        threads=threads, device=device, max_macs=max_macs, max_ms=max_ms, max_mb=max_mb,
+        teacher=teacher, threads=threads, device=device, max_macs=max_macs, max_ms=max_ms, max_mb=max_mb,
     )  # fmt: skip
     run = run_fit(
         data, options, out=out, resume=resume, overwrite=overwrite, command=command_line(), track=progress(quiet)

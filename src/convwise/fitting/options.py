@@ -50,6 +50,8 @@ class Options:
         balance: weigh all classes alike in training.
         members: seeds from which the chosen candidate is trained, `seed` and those that follow it; the first is the
             classifier, and what averaging with the others would gain is measured. None trains it once.
+        teacher: folder of a run or classifier of the same classes, whose probabilities a training by epochs learns in
+            place of the labels; of a run with members their average.
         threads: of everything; None takes one a processor.
         device: of training by epochs: "cpu", "cuda", or "auto", a GPU where torch sees one.
         max_macs: budget, multiply-accumulates of one image.
@@ -73,6 +75,7 @@ class Options:
     split_seed: int = 0
     balance: bool = False
     members: int | None = None
+    teacher: str | None = None
     threads: int | None = None
     device: str = "auto"
     max_macs: float | None = None
@@ -143,7 +146,7 @@ class Options:
         if self.offline and all(self.transfer_of(name) == "none" for name in self.network):
             raise UsageError("offline has no effect: no candidate needs published weights; leave it out")
         if all(self.transfer_of(name) == "head" for name in self.network):
-            for option in ("recipe", "augment", "epochs", "time_limit", "members", "device"):
+            for option in ("recipe", "augment", "epochs", "time_limit", "members", "teacher", "device"):
                 if getattr(self, option) not in (None, "auto") and (option, self.augment) != ("augment", True):
                     raise UsageError(
                         f"{option.replace('_', '-')} has no effect: no candidate is trained by epochs; "

@@ -36,11 +36,14 @@ def _provenance(
 ) -> Provenance:  # fmt: skip
     samples = np.array([s.sha256 for s in roles.samples])
     chose = np.array([s.split in ("train", roles.chooses) for s in roles.samples]) & ~fitted.fitted_on
+    trained_on, chosen_on = ImageSet.of(samples[fitted.fitted_on]), ImageSet.of(samples[chose])
+    for teacher in fitted.taught_by:  # what it knows of images is in its answers
+        trained_on, chosen_on = trained_on | teacher.trained_on, chosen_on | teacher.chosen_on
     return Provenance(
         data=str(listing.root),
         split_seed=options.split_seed,
-        trained_on=ImageSet.of(samples[fitted.fitted_on]),
-        chosen_on=ImageSet.of(samples[chose]),
+        trained_on=trained_on,
+        chosen_on=chosen_on - trained_on,
         convwise=__version__,
         weights=candidate.weights._asdict() if candidate.weights else None,
     )

@@ -207,6 +207,7 @@ class TrainedCandidate:
             preprocessing=data.preprocessing,
             probs=lambda measured: _run(session, measured),
             fitted_on=data.learn,
+            taught_by=task.taught.by if task.taught else (),
             artefacts=lambda: (self._serialised(state), graph),
             pieces=self.start.pieces(task.num_classes),
             seconds=time.monotonic() - start,

@@ -25,6 +25,7 @@ from .options import Options
 from .outcome import Calibration, Outcome, Tried
 from .second_look import look_again
 from .task import Candidate, Fitted, Floats, Judged, Task, make_task
+from .teacher import load_teacher, taught
 
 Rows = list[list[Any]]  # of each candidate, of each of its jobs
 
@@ -34,12 +35,14 @@ def make_outcome(
 ) -> tuple[Outcome, tuple[Candidate, Fitted]]:
     """Gather what the candidates within the budget want, fit them, choose one and measure it once."""
     start, threads = time.monotonic(), options.thread_count
+    teacher = load_teacher(options)
     candidates = _within_means(listing, options, draft, track)
     prepared = time.monotonic()
     gathered, rows = _gather(listing, candidates, threads, track)
     collected = time.monotonic()
     roles = assign(gathered.samples, options.split_seed)
     task = make_task(listing, roles, options, trained=any(c.transfer != "head" for c in candidates))
+    task = taught(task, roles, teacher, threads=threads, track=track)
     fits, diverged = fit_all(candidates, rows, task, draft, options, track=track)
     steps = {"prepare": prepared - start, "gather": collected - prepared, "fit": time.monotonic() - collected}
     draft.note("files_read", gathered.files_read)
@@ -55,6 +58,7 @@ def make_outcome(
         listing=listing, roles=roles, skipped=gathered.skipped,
         notes=(
             *say(listing, roles, gathered), *say_resolution(candidates, options), *say_unchecked(candidates),
+            *(task.taught.notes if task.taught else ()),
             *(n for f in fits for n in f.fitted.notes), *diverged, *members.notes,
         ),
         measured=tuple(s for s in roles.samples if s.split == roles.measured), labels=labels, probs=probs,
