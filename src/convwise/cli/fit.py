@@ -82,7 +82,7 @@ def fit(
     ] = None,
     teacher: Annotated[
         str | None,
-        Option(metavar="RUN", help="Train by epochs to the probabilities of this run, of members to their average."),
+        Option(metavar="RUN", help="Train by epochs to what this run says too, of members to their average."),
     ] = None,
     threads: Annotated[int | None, Option(metavar="N", help="One a processor by default.")] = None,
     device: Annotated[str, Option(metavar="NAME", help="Of training by epochs: auto, cpu or cuda.")] = "auto",

@@ -50,8 +50,8 @@ class Options:
         balance: weigh all classes alike in training.
         members: seeds from which the chosen candidate is trained, `seed` and those that follow it; the first is the
             classifier, and what averaging with the others would gain is measured. None trains it once.
-        teacher: folder of a run or classifier of the same classes, whose probabilities a training by epochs learns in
-            place of the labels; of a run with members their average.
+        teacher: folder of a run or classifier of the same classes, whose probabilities a training by epochs learns
+            beside the labels; of a run with members their average.
         threads: of everything; None takes one a processor.
         device: of training by epochs: "cpu", "cuda", or "auto", a GPU where torch sees one.
         max_macs: budget, multiply-accumulates of one image.

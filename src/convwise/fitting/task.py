@@ -28,10 +28,10 @@ Mask = NDArray[np.bool_]
 
 
 class Taught(NamedTuple):
-    """What a teacher says of the samples that weights learn from.
+    """What weights learn with a teacher.
 
     Attributes:
-        shares: (n, K), which add up to 1; of other samples zeros.
+        shares: (n, K), of label and teacher, which add up to 1; zeros of samples that weights do not learn from.
         by: where the teacher, or each member of it, comes from.
         notes: what a user should know of it.
     """
@@ -56,7 +56,7 @@ class Task:
         folds: number of the cross-validation fold of each sample of `train`, -1 elsewhere.
         compare: on which samples the candidates are compared with one another.
         balance: weigh all classes alike.
-        taught: what a training by epochs learns in place of the labels; None without a teacher.
+        taught: what a training by epochs learns of a teacher; None without one.
     """
 
     listing: Listing

@@ -191,6 +191,7 @@ class TrainedCandidate:
         from ..runtime.graph import classifier_graph
 
         judge = "the `val` split" if task.val.any() else "a tenth of `train`, held out by hash"
+        learnt = f"; it learnt the labels and what `{self.options.teacher}` says" if task.taught else ""
         network = self.start.whole(trained.network, task.num_classes)
         graph = classifier_graph(network, data.preprocessing).SerializeToString(deterministic=True)
         session = FrozenNetwork(graph)
@@ -199,7 +200,7 @@ class TrainedCandidate:
         return Fitted(
             choice_probs=trained.probs[task.compare[data.choose]],
             judged=Judged(judge, task.labels[data.choose], trained.probs),
-            how_chosen=f"epoch {trained.best_epoch} of {len(trained.history)} by {judge}",
+            how_chosen=f"epoch {trained.best_epoch} of {len(trained.history)} by {judge}{learnt}",
             cross_validation=None,
             history=tuple(Step(**row._asdict()) for row in trained.history),
             arguments=self.start.arguments,
