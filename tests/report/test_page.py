@@ -15,8 +15,8 @@ NAN = float("nan")
 NOTHING = Interval(NAN, NAN, NAN)
 HOSTILE = "<img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}`"
 SECTIONS = [
-    "figures", "next", "confusion", "mistakes", "labels", "copies", "classes", "calibration", "data", "choice", "cost",
-    "reproduce",
+    "figures", "next", "confusion", "mistakes", "labels", "copies", "classes", "calibration", "data", "choice",
+    "members", "cost", "reproduce",
 ]  # fmt: skip
 VOID = {"meta", "img", "br"}
 
@@ -86,6 +86,16 @@ def example(classes: tuple[str, ...] = ("ants", "bees"), right: int = 90, wrong:
             report.Candidate("resnet50", "head", 224, "Out of time.", None, 4_089_000_000, 23_500_000, False, 0.0),
         ),
         "cost": report.Cost(3_400_000, 385_200_000, 13_600_000, 6.712, 8.9, 200, 2, "CPU"),
+        "ensemble": report.Ensemble(
+            (
+                report.Together("A", top1, None, 1.0, 1.0, ""),
+                report.Together("A + B", top1, Interval(0.014, -0.002, 0.03), 2.0, 1.97, "not worth it on this"),
+            ),
+            (("A", "classifier"), ("B", "members/2")),
+            0.957,
+            0.962,
+            80.0,
+        ),
         "doubts": report.Doubts(
             500, 30, (report.Doubt("train/ants/2.jpg", "train", "ants", "bees", 0.004, 0.99, 1.0, b"\xff\xd8jpeg"),)
         ),
@@ -203,6 +213,15 @@ def test_a_record_without_calibration_has_no_such_section() -> None:
     assert "calibration" not in [section["id"] for section in read(example(calibration=None)).named("section")]
 
 
+def test_what_several_seeds_gain_together_is_told_with_its_price() -> None:
+    text = read(example()).text
+    section = text[text.index("What several together would gain") : text.index("What it costs")]
+    assert "trained from 2 seeds" in section
+    assert "B is in members/2 . Alone they are right on 95.7 to 96.2 %. Training all but A took 80 s." in section
+    assert "A + B not worth it on this 97.8 % 94.0 to 99.0 % +1.4 \N{MINUS SIGN}0.2 to +3.0 x 2 x 1.97" in section
+    assert "members" not in [part["id"] for part in read(example(ensemble=None)).named("section")]
+
+
 def test_few_images_bring_a_caveat_and_many_do_not() -> None:
     assert "Few images. One image more or less moves this figure by 5.0 points" in read(example(right=9, wrong=1)).text
     assert "Few images" not in read(example()).text
@@ -246,6 +265,9 @@ def test_hostile_names_are_inert_everywhere(extra_classes: int) -> None:
         ),
         candidates=(plain.candidates[0]._replace(name=HOSTILE, transfer=HOSTILE, how_chosen=HOSTILE),),
         cost=plain.cost._replace(device=HOSTILE),
+        ensemble=report.Ensemble(
+            (report.Together(HOSTILE, NOTHING, None, 1.0, 1.0, HOSTILE),), ((HOSTILE, HOSTILE),) * 2, 0.9, 0.9, 1.0
+        ),
         next_steps=(report.NextStep(HOSTILE, HOSTILE),),
         cross_validation=report.CrossValidation(NOTHING, HOSTILE),
         skipped=(report.Skipped(HOSTILE, HOSTILE),),

@@ -48,21 +48,22 @@ def evaluate(
 ) -> None:
     """Measure a classifier on labelled images.
 
-    With others, or with several views: what averaging gains and costs.
+    With others, with several views, or of a run with members: what averaging gains and costs.
     """
     from ..classifier import load
     from ..data.inputs import list_samples
-    from ..evaluation import Named, price
+    from ..evaluation import Named, price, with_members
 
     count = thread_count(threads)
     start = time.monotonic()
-    named = [Named(str(path), load(path)) for path in (classifier, *(others or []))]
+    own = with_members(classifier)
+    named = [own[0], *(Named(str(path), load(path)) for path in others)] if others else own
     rows = price(named, list_samples(data), threads=count, views=views, split=split, track=progress(quiet))
     record = _record(named[0].classifier, rows, time.monotonic() - start, threads=count)
     if json:
         print_json(record)
     else:
-        _show(record, rows)
+        _show(record, rows, _members(len(own), bool(others)))
 
 
 def _record(classifier: "Classifier", rows: "Sequence[Row]", seconds: float, *, threads: int) -> dict[str, Any]:
@@ -80,7 +81,15 @@ def _record(classifier: "Classifier", rows: "Sequence[Row]", seconds: float, *, 
     }  # fmt: skip
 
 
-def _show(record: dict[str, Any], rows: "Sequence[Row]") -> None:
+def _members(count: int, others: bool) -> str:
+    """What became of the members of the run; empty where it has one alone."""
+    if count > 1:
+        together = f"{count} in this run, each alone and averaged below; it predicts with A"
+        return f"{count - 1} others in this run, left out beside --with" if others else together
+    return ""
+
+
+def _show(record: dict[str, Any], rows: "Sequence[Row]", members: str) -> None:
     found = rows[0].evaluation
     s = found.summary
     say(f"{interval(*s.top1)} of {s.n} images right, split `{found.split}`")
@@ -90,6 +99,8 @@ def _show(record: dict[str, Any], rows: "Sequence[Row]") -> None:
     say(f"  NLL                {s.nll.value:.3f} ({s.nll.low:.3f} to {s.nll.high:.3f})")
     say(f"  calibration error  {percent(record['ece'])} (by chance up to {percent(record['ece_by_chance'])})")
     say(f"  cost               {cost_line(record)}")
+    if members:
+        say(f"  members            {members}")
     if found.left_out:
         say(f"  left out           {found.left_out} images that `fit` would train on; --split all takes them too")
     if unseen := [row["class"] for row in record["per_class"] if not row["support"]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from .output import Json, Quiet, cost_line, interval, print_json, progress, say
+from .output import Json, Quiet, cost_line, interval, percent, print_json, progress, say
 
 if TYPE_CHECKING:
     from ..fitting import Run
@@ -76,6 +76,14 @@ def fit(
     seed: Annotated[int, Option(metavar="N", help="Of everything random.")] = 0,
     split_seed: Annotated[int, Option(metavar="N", help="Of the split of a flat folder.")] = 0,
     balance: Annotated[bool, Option("--balance", help="Weigh all classes alike.")] = False,
+    members: Annotated[
+        int | None,
+        Option(metavar="N", help="Train the chosen network from N seeds; what averaging them gains is measured."),
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        Option(metavar="RUN", help="Train by epochs to what this run says too, of members to their average."),
+    ] = None,
     threads: Annotated[int | None, Option(metavar="N", help="One a processor by default.")] = None,
     device: Annotated[str, Option(metavar="NAME", help="Of training by epochs: auto, cpu or cuda.")] = "auto",
     max_macs: Annotated[float | None, Option(metavar="N", help="Budget: multiply-accumulates, such as 300e6.")] = None,
@@ -100,8 +108,8 @@ def fit(
         network=tuple(network or DEFAULT_NETWORKS), transfer=transfer, freeze=freeze,
         reset_from=reset_from, rear=rear, weights=weights, offline=offline,
         resolution=resolution, recipe=read_recipe(recipe), augment=augment, epochs=epochs,
-        time_limit=time_limit, seed=seed, split_seed=split_seed, balance=balance, threads=threads,
-        device=device, max_macs=max_macs, max_ms=max_ms, max_mb=max_mb,
+        time_limit=time_limit, seed=seed, split_seed=split_seed, balance=balance, members=members,
+        teacher=teacher, threads=threads, device=device, max_macs=max_macs, max_ms=max_ms, max_mb=max_mb,
     )  # fmt: skip
     run = run_fit(
         data, options, out=out, resume=resume, overwrite=overwrite, command=command_line(), track=progress(quiet)
@@ -158,6 +166,8 @@ def show(run: "Run") -> None:
     say(f"  classes  {r['classes']}")
     for line in ladder_lines(r["ladder"]):
         say(line)
+    if "members" in r:
+        say(f"  members  {_members(r['members'])}")
     if r["skipped"]:
         say(f"  skipped  {r['skipped']} files, see samples.csv")
     for note in r["notes"]:
@@ -165,3 +175,13 @@ def show(run: "Run") -> None:
     say(f"  took     {r['seconds']:.1f} s")
     say(f"  report   {run.report}")
     say(f"  next     convwise predict {shlex.quote(str(run.path))} PHOTO ...")
+
+
+def _members(rows: list[dict[str, Any]]) -> str:
+    """What averaging all members gains, of the rows of their prices."""
+    every = rows[-1]
+    change = " to ".join(f"{100 * every[name]:+.1f}" for name in ("change_low", "change_high"))
+    return (
+        f"{len(every['members'])} seeds averaged: {percent(every['top1'])}, {100 * every['change']:+.1f} points "
+        f"({change}); {every['verdict']}"
+    )

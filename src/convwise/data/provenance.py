@@ -25,6 +25,12 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.prefixes)
 
+    def __or__(self, other: Self) -> Self:
+        return type(self)(self.prefixes | other.prefixes)
+
+    def __sub__(self, other: Self) -> Self:
+        return type(self)(self.prefixes - other.prefixes)
+
     def to_text(self) -> str:
         """The same set always gives the same text."""
         return base64.b64encode(b"".join(sorted(self.prefixes))).decode()
@@ -49,7 +55,7 @@ class Provenance:
     Attributes:
         data: the folder it was fitted on, as given.
         split_seed: salt of the split by hash.
-        trained_on: images that fitted the weights.
+        trained_on: images that fitted the weights, or those of a teacher.
         chosen_on: images that fitted nothing but made a choice: a penalty, an epoch, the network.
         convwise: version that made it.
         weights: published ones that it stands on: id, source, licence, sha256 of their file, and whether that was

@@ -9,10 +9,21 @@ from ..metrics import Paired, compare
 from ..progress import Track, silent
 from .answers import Asked, Evaluation, ask
 from .measured import measured_part
+from .members import MEMBERS, with_members
 from .rows import Named, Row
 from .tricks import average, price
 
-__all__ = ["Evaluation", "Named", "Row", "average", "compare_classifiers", "evaluate", "price"]
+__all__ = [
+    "MEMBERS",
+    "Evaluation",
+    "Named",
+    "Row",
+    "average",
+    "compare_classifiers",
+    "evaluate",
+    "price",
+    "with_members",
+]
 
 
 def evaluate(

@@ -1,6 +1,6 @@
 """What wins benchmarks, with its price: several views of an image, or several classifiers, averaged."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def price(
     listing, split, left_out = measured_part(classifiers[0], listing, split, threads, track)
     found, logits = ask(classifiers, listing, views=views, threads=threads, track=track)
     probs = [
-        [_ordered(c.probs(view), c, classifiers[0]) for view in seen]
+        [ordered(c.probs(view), c, classifiers[0].classes) for view in seen]
         for c, seen in zip(classifiers, logits, strict=True)
     ]
     asked = Asked(found, classifiers[0].classes, split, left_out)
@@ -100,24 +100,25 @@ def _ways(count: int, views: str | None) -> list[tuple[tuple[int, ...], str | No
     return ways
 
 
-def _ordered(probs: Floats, classifier: Classifier, first: Classifier) -> Floats:
-    """The columns (n, K) in the order of the first classifier's classes."""
+def ordered(probs: Floats, classifier: Classifier, classes: Sequence[str]) -> Floats:
+    """What a classifier says, (n, K), in the order of these classes, which are its own."""
     index = {name: i for i, name in enumerate(classifier.classes)}
-    return probs[:, [index[name] for name in first.classes]]
+    return probs[:, [index[name] for name in classes]]
 
 
 def _check_same_classes(first: Named, other: Named) -> None:
-    mine, theirs = set(first.classifier.classes), set(other.classifier.classes)
-    if mine == theirs:
-        return
-    alone = [
-        f"{_few(only)} only {who.name!r} knows"
-        for only, who in ((mine - theirs, first), (theirs - mine, other)) if only
-    ]  # fmt: skip
-    raise DataError(
-        f"classifiers {first.name!r} and {other.name!r} have different classes and cannot be averaged: "
-        f"{'; '.join(alone)}; give classifiers of the same classes"
-    )
+    alone = difference(first.classifier.classes, other.classifier.classes)
+    told = [f"{names} only {who.name!r} knows" for names, who in zip(alone, (first, other), strict=True) if names]
+    if told:
+        raise DataError(
+            f"classifiers {first.name!r} and {other.name!r} have different classes and cannot be averaged: "
+            f"{'; '.join(told)}; give classifiers of the same classes"
+        )
+
+
+def difference(mine: Iterable[str], theirs: Iterable[str]) -> tuple[str, str]:
+    """What is in the first alone, and in the second alone, in words; empty where nothing is."""
+    return _few(set(mine) - set(theirs)), _few(set(theirs) - set(mine))
 
 
 def _few(names: set[str]) -> str:

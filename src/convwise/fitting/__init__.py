@@ -1,25 +1,22 @@
 """The main job: a folder of labelled images in, a proven classifier in the folder of a run out."""
 
 import os
-import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from .. import __version__
-from ..classifier import Architecture, Classifier, save
+from ..classifier import Classifier
 from ..data.inputs import list_samples
-from ..data.provenance import ImageSet, Provenance
 from ..errors import UsageError
 from ..progress import Track, silent
 from ..runtime.latency import Latency, measure_latency
 from .draft import Draft, open_draft, run_errors
+from .members import price_members
 from .options import Options
-from .outcome import Outcome
 from .run import Run, check_free
-from .task import Candidate, Fitted
+from .saving import save_fitted
 from .work import make_outcome
 from .write import write_run
 
@@ -60,8 +57,13 @@ def fit(
     with open_draft(target, root, options, overwrite=overwrite, command=command) as draft:
         outcome, chosen = make_outcome(listing, options, draft, track)
         with run_errors():
-            classifier = _save(draft, outcome, chosen, options)
-            outcome = replace(outcome, latency=_latency(draft, classifier), seconds=time.monotonic() - start)
+            classifier = save_fitted(
+                draft.folder / "classifier", *chosen, outcome.roles, listing=listing, options=options,
+                temperature=outcome.calibration.temperature.value,
+            )  # fmt: skip
+            outcome = replace(outcome, latency=_latency(draft, classifier))
+            outcome = replace(outcome, prices=price_members(classifier, outcome, track))
+            outcome = replace(outcome, seconds=time.monotonic() - start)
             draft.drop_checkpoints()
             result = write_run(draft.folder, draft.out, outcome, draft.record["command"], classifier)
             return draft.finish(result, overwrite=overwrite)
@@ -84,34 +86,6 @@ def _check_outside(out: Path, data: Path) -> None:
             f"the run would be written into the data folder, as {str(out)!r}; "
             f"choose an --out that is not in {str(data)!r}"
         )
-
-
-def _save(draft: Draft, outcome: Outcome, chosen: tuple[Candidate, Fitted], options: Options) -> Classifier:
-    candidate, fitted = chosen
-    weights, graph = fitted.artefacts()
-    samples, roles = np.array([s.sha256 for s in outcome.roles.samples]), outcome.roles
-    chose = np.array([s.split in ("train", roles.chooses) for s in roles.samples]) & ~fitted.fitted_on
-    provenance = Provenance(
-        data=str(outcome.listing.root),
-        split_seed=options.split_seed,
-        trained_on=ImageSet.of(samples[fitted.fitted_on]),
-        chosen_on=ImageSet.of(samples[chose]),
-        convwise=__version__,
-        weights=candidate.weights._asdict() if candidate.weights else None,
-    )
-    folder = draft.folder / "classifier"
-    if folder.exists():  # an interrupted attempt
-        shutil.rmtree(folder)
-    return save(
-        folder, network=_architecture(candidate, fitted), classes=outcome.roles.classes,
-        preprocessing=fitted.preprocessing, cost=candidate.cost(len(outcome.roles.classes)), provenance=provenance,
-        temperature=outcome.calibration.temperature.value, weights=weights, graph=graph,
-    )  # fmt: skip
-
-
-def _architecture(candidate: Candidate, fitted: Fitted) -> Architecture:
-    rear, cut = fitted.rear or (None, None)
-    return Architecture(candidate.network, fitted.arguments, cut, rear)
 
 
 def _latency(draft: Draft, classifier: Classifier) -> Latency:

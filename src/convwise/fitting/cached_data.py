@@ -46,16 +46,16 @@ def cached_data(
         return torch.from_numpy(prefix.plain(rows[0][mask], seen, threads=threads, track=track))
 
     judged = Images(plain(choose), *tensors((task.labels, weights), choose))
-    labels, of_loss = tensors((task.labels, weights), learn)
+    targets, of_loss = tensors((task.targets, weights), learn)
     augmentation, notes = recipe.augmentation, tuple[str, ...]()
     if augmentation == UNCHANGED:
-        fit: Batches = InMemory(Images(plain(learn), labels, of_loss), recipe.batch, recipe.seed)
+        fit: Batches = InMemory(Images(plain(learn), targets, of_loss), recipe.batch, recipe.seed)
     else:
         views, notes = cached_views(
             rows, task, learn, prefix, augmentation=augmentation, count=min(recipe.views, recipe.epochs),
             threads=threads, track=track,
         )  # fmt: skip
-        fit = CachedViews([torch.from_numpy(view) for view in views], labels, of_loss, recipe.batch, recipe.seed)
+        fit = CachedViews([torch.from_numpy(view) for view in views], targets, of_loss, recipe.batch, recipe.seed)
     made = {"preprocessing": prefix.preprocessing.to_json(), "graph": prefix.graph_sha256, "cut": prefix.cut}
     return TrainingData(
         learn, choose, prefix.preprocessing, recipe, Activations((height, width, channels)), fit, judged,

@@ -19,6 +19,7 @@ TRANSFERS = ("head", "partial", "full", "auto", "none")
 LADDER = ("head", "partial", "full")  # the rungs that "auto" climbs
 EFFECTIVE_WITH = {"freeze": ("partial", "auto"), "reset_from": ("partial", "full"), "rear": ("partial",)}
 DEVICES = ("auto", "cpu", "cuda")
+MOST_MEMBERS = 20  # a table of more says nothing that its first rows do not
 DEFAULT_NETWORKS = ("efficientnet_lite0",)
 
 
@@ -47,6 +48,10 @@ class Options:
         seed: of everything random; a recipe's own counts where this is 0.
         split_seed: salt of the split by hash.
         balance: weigh all classes alike in training.
+        members: seeds from which the chosen candidate is trained, `seed` and those that follow it; the first is the
+            classifier, and what averaging with the others would gain is measured. None trains it once.
+        teacher: folder of a run or classifier of the same classes, whose probabilities a training by epochs learns
+            beside the labels; of a run with members their average.
         threads: of everything; None takes one a processor.
         device: of training by epochs: "cpu", "cuda", or "auto", a GPU where torch sees one.
         max_macs: budget, multiply-accumulates of one image.
@@ -69,6 +74,8 @@ class Options:
     seed: int = 0
     split_seed: int = 0
     balance: bool = False
+    members: int | None = None
+    teacher: str | None = None
     threads: int | None = None
     device: str = "auto"
     max_macs: float | None = None
@@ -90,14 +97,16 @@ class Options:
             raise one_of("transfer", self.transfer, TRANSFERS)
         if self.device not in DEVICES:
             raise one_of("device", self.device, DEVICES)
-        for name in ("resolution", "epochs", "time_limit", "threads", "max_macs", "max_ms", "max_mb"):
+        for name in ("resolution", "epochs", "time_limit", "members", "threads", "max_macs", "max_ms", "max_mb"):
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise UsageError(f"{name.replace('_', '-')} must be a number above 0, got {value}")
-        for name in ("resolution", "epochs", "threads", "seed", "split_seed"):
+        for name in ("resolution", "epochs", "members", "threads", "seed", "split_seed"):
             if getattr(self, name) is not None and not isinstance(getattr(self, name), int):
                 raise UsageError(f"{name.replace('_', '-')} must be a whole number, got {getattr(self, name)}")
         check_threads(self.threads)
+        if self.members is not None and not 2 <= self.members <= MOST_MEMBERS:
+            raise UsageError(f"members must be 2 to {MOST_MEMBERS}, got {self.members}; leave it out to train once")
         for name in ("seed", "split_seed"):
             if not 0 <= getattr(self, name) < 2**63:
                 raise UsageError(
@@ -137,7 +146,7 @@ class Options:
         if self.offline and all(self.transfer_of(name) == "none" for name in self.network):
             raise UsageError("offline has no effect: no candidate needs published weights; leave it out")
         if all(self.transfer_of(name) == "head" for name in self.network):
-            for option in ("recipe", "augment", "epochs", "time_limit", "device"):
+            for option in ("recipe", "augment", "epochs", "time_limit", "members", "teacher", "device"):
                 if getattr(self, option) not in (None, "auto") and (option, self.augment) != ("augment", True):
                     raise UsageError(
                         f"{option.replace('_', '-')} has no effect: no candidate is trained by epochs; "

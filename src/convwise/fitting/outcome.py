@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..classifier import Classifier
 from ..cost import Totals
 from ..data.roles import Roles
 from ..data.samples import Listing, Sample
+from ..evaluation import Row
 from ..metrics import Interval, Paired, Reliability, Summary, Temperature
 from ..runtime.latency import Latency
 from ..transfer.pieces import Piece
@@ -67,6 +69,17 @@ class Calibration(NamedTuple):
 RIGHT = ("right", "right_low", "right_high")
 
 
+class Members(NamedTuple):
+    """Further members of an ensemble, what a user should know of them, and how long they took."""
+
+    classifiers: tuple[Classifier, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+ALONE = Members()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """Everything that the files of a run are written from.
@@ -83,6 +96,8 @@ class Outcome:
         tried: the candidates.
         options: of the run.
         second_look: at the labels and near-duplicates, where a candidate has features.
+        members: the chosen candidate from other seeds.
+        prices: what averaging with them gains; filled at the end.
         latency, seconds: filled at the end.
     """
 
@@ -99,6 +114,8 @@ class Outcome:
     tried: tuple[Tried, ...]
     options: Options
     second_look: SecondLook | None = None
+    members: Members = ALONE
+    prices: tuple[Row, ...] = ()
     latency: Latency | None = None
     seconds: float = 0.0
 

@@ -15,6 +15,7 @@ from ..classifier import Classifier
 from ..data.decoding import UnreadableImageError, as_jpeg, thumbnail
 from ..data.samples import Listing, Sample
 from ..evaluation.heat_maps import HeatMaps
+from ..metrics import Interval
 from ..runtime.session import cpu_name
 from .options import Options
 from .outcome import Outcome
@@ -74,6 +75,7 @@ def make_page(outcome: Outcome, out: Path, command: str, classifier: Classifier)
         next_steps=next_steps(out, outcome.listing.root),
         cross_validation=_cross_validation(outcome),
         calibration=_calibration(outcome),
+        ensemble=_ensemble(outcome),
         skipped=tuple(report.Skipped(path, reason) for path, reason in outcome.skipped.items()),
         ignored=outcome.listing.ignored,
         notes=outcome.notes,
@@ -99,6 +101,23 @@ def _cross_validation(outcome: Outcome) -> report.CrossValidation | None:
 def _calibration(outcome: Outcome) -> report.Calibration:
     where, temperature, before, after = outcome.calibration
     return report.Calibration(temperature.value, where, temperature.n, before, after)
+
+
+def _ensemble(outcome: Outcome) -> report.Ensemble | None:
+    """What averaging the members gains; each alone shows how much the seed decides."""
+    if not outcome.prices:
+        return None
+    rows = [
+        report.Together(
+            row.label, row.evaluation.summary.top1, row.paired and Interval(*row.paired[:3]), row.times_macs,
+            row.times_latency, row.verdict,
+        )
+        for row in outcome.prices
+        if row.letters[0] == outcome.prices[0].letters[0]
+    ]  # fmt: skip
+    alone = [row.evaluation.summary.top1.value for row in outcome.prices if len(row.members) == 1]
+    places = tuple((row.letters[0], row.members[0]) for row in outcome.prices if len(row.members) == 1)
+    return report.Ensemble(tuple(rows), places, min(alone), max(alone), outcome.members.seconds)
 
 
 def next_steps(out: Path, data: Path) -> tuple[report.NextStep, ...]:

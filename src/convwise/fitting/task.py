@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .. import networks
 from ..cost import CostReport, Totals, analyze, sketch
 from ..data.preprocessing import Preprocessing
+from ..data.provenance import Provenance
 from ..data.roles import Roles, folds, held_out
 from ..data.samples import Listing, Sample
 from ..errors import DataError
@@ -24,6 +25,20 @@ from .options import Options
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+
+
+class Taught(NamedTuple):
+    """What weights learn with a teacher.
+
+    Attributes:
+        shares: (n, K), of label and teacher, which add up to 1; zeros of samples that weights do not learn from.
+        by: where the teacher, or each member of it, comes from.
+        notes: what a user should know of it.
+    """
+
+    shares: Floats
+    by: tuple[Provenance, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +56,7 @@ class Task:
         folds: number of the cross-validation fold of each sample of `train`, -1 elsewhere.
         compare: on which samples the candidates are compared with one another.
         balance: weigh all classes alike.
+        taught: what a training by epochs learns of a teacher; None without one.
     """
 
     listing: Listing
@@ -53,6 +69,12 @@ class Task:
     folds: NDArray[np.int64]
     compare: Mask
     balance: bool
+    taught: Taught | None = None
+
+    @property
+    def targets(self) -> NDArray[np.int64] | Floats:
+        """What a training by epochs learns: labels (n,), or shares (n, K)."""
+        return self.labels if self.taught is None else self.taught.shares
 
 
 def make_task(listing: Listing, roles: Roles, options: Options, *, trained: bool) -> Task:
@@ -125,6 +147,7 @@ class Fitted:
         rear: `module:builder` of the user's own layers, and the cut behind which they stand; None for none.
         pieces: what happened to each part of a published network; empty where there is nothing to tell.
         artefacts: makes the state dict (safetensors) and the graph (ONNX), serialised.
+        taught_by: classifiers whose answers the weights have learnt.
         seconds: it took.
         notes: what else a user should know of it.
     """
@@ -141,6 +164,7 @@ class Fitted:
     artefacts: Callable[[], tuple[bytes, bytes]]
     seconds: float
     notes: tuple[str, ...] = ()
+    taught_by: tuple[Provenance, ...] = ()
     rear: tuple[str, str] | None = None
     pieces: tuple[Piece, ...] = ()
 

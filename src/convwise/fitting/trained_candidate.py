@@ -46,6 +46,7 @@ class TrainedCandidate:
         self.start, self.options = start, options
         self.network, self.transfer, self.preprocessing = start.name, start.transfer, start.preprocessing
         self.recipe = start.recipe
+        self.number = 1  # of those that are trained alike but for their seed
         self.cost(2)  # a resolution that it cannot have is said before a file is read
 
     @property
@@ -57,6 +58,17 @@ class TrainedCandidate:
     def name(self) -> str:
         """Of its training in the run, unlike that of any other candidate."""
         return self.network if self.transfer == "none" else f"{self.network}-{self.transfer}"
+
+    def member(self, number: int) -> "TrainedCandidate":
+        """The same training from another seed: number 1 has the recipe's own, each next one the seed after it."""
+        other = self._by(replace(self.recipe, seed=(self.recipe.seed + number - 1) % 2**63))
+        other.number = number
+        return other
+
+    @property
+    def _called(self) -> str:
+        """For people."""
+        return self.network if self.number == 1 else f"member {self.number} of {self.network}"
 
     def jobs(self, listing: Listing) -> list[Job]:
         """Pixels; and whole images, where training shows other parts of them."""
@@ -132,8 +144,11 @@ class TrainedCandidate:
 
     def within(self, seconds: float) -> "TrainedCandidate":
         """The same, with another time limit."""
+        return self._by(replace(self.recipe, time_limit=seconds))
+
+    def _by(self, recipe: Recipe) -> "TrainedCandidate":
         start = copy.copy(self.start)
-        start.recipe = replace(start.recipe, time_limit=seconds)
+        start.recipe = recipe
         return TrainedCandidate(start, self.options)
 
     def fit(self, rows: Sequence[Any], task: Task, draft: Draft, *, threads: int, track: Track) -> Fitted:
@@ -147,7 +162,7 @@ class TrainedCandidate:
         try:
             trained = self._train(data, task.num_classes, draft, threads=threads, track=track)
         except DivergedError as error:
-            raise DivergedError(f"{self.network}: {error}") from error
+            raise DivergedError(f"{self._called}: {error}") from error
         return self._fitted(trained, data, task, start)
 
     def _train(self, data: "TrainingData", num_classes: int, draft: Draft, *, threads: int, track: Track) -> "Trained":
@@ -164,10 +179,11 @@ class TrainedCandidate:
             precision=trial.precision, channels_last=trial.channels_last, threads=trial.threads, judged=trial.judged
         )
         same = identity(data.recipe, setting, data.fingerprint)
+        folder = draft.checkpoints(self.name if self.number == 1 else f"{self.name}-member{self.number}")
         return train(
             lambda: self._build(num_classes), data.recipe, setting, data.inputs, fit=data.fit,
-            choose=data.judged, track=_Told(track, f"of {self.network} ({plan.words})"),
-            checkpoints=Checkpoints(draft.checkpoints(self.name), data.recipe, same),
+            choose=data.judged, track=_Told(track, f"of {self._called} ({plan.words})"),
+            checkpoints=Checkpoints(folder, data.recipe, same),
         )  # fmt: skip
 
     def _fitted(self, trained: "Trained", data: "TrainingData", task: Task, start: float) -> Fitted:
@@ -175,6 +191,7 @@ class TrainedCandidate:
         from ..runtime.graph import classifier_graph
 
         judge = "the `val` split" if task.val.any() else "a tenth of `train`, held out by hash"
+        learnt = f"; it learnt the labels and what `{self.options.teacher}` says" if task.taught else ""
         network = self.start.whole(trained.network, task.num_classes)
         graph = classifier_graph(network, data.preprocessing).SerializeToString(deterministic=True)
         session = FrozenNetwork(graph)
@@ -183,7 +200,7 @@ class TrainedCandidate:
         return Fitted(
             choice_probs=trained.probs[task.compare[data.choose]],
             judged=Judged(judge, task.labels[data.choose], trained.probs),
-            how_chosen=f"epoch {trained.best_epoch} of {len(trained.history)} by {judge}",
+            how_chosen=f"epoch {trained.best_epoch} of {len(trained.history)} by {judge}{learnt}",
             cross_validation=None,
             history=tuple(Step(**row._asdict()) for row in trained.history),
             arguments=self.start.arguments,
@@ -191,10 +208,11 @@ class TrainedCandidate:
             preprocessing=data.preprocessing,
             probs=lambda measured: _run(session, measured),
             fitted_on=data.learn,
+            taught_by=task.taught.by if task.taught else (),
             artefacts=lambda: (self._serialised(state), graph),
             pieces=self.start.pieces(task.num_classes),
             seconds=time.monotonic() - start,
-            notes=tuple(f"{self.network}: {note}" for note in notes),
+            notes=tuple(f"{self._called}: {note}" for note in notes),
         )
 
     def _build(self, num_classes: int) -> "nn.Module":
@@ -211,7 +229,7 @@ class TrainedCandidate:
         return blob
 
     def _plan(self, data: "TrainingData", num_classes: int, usual: "Setting", draft: Draft) -> "Plan":
-        """What a training will take; measured once a run."""
+        """What a training will take; measured once a run, for all its members."""
         from ..training.plan import make_plan
 
         plans: dict[str, Any] = draft.record.get("training", {})

@@ -1,5 +1,6 @@
 """What a network that is trained from scratch is given: images to learn from, and images that choose the epoch."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -80,12 +81,12 @@ def training_data(
     reduction = Reduction.for_training(preprocessing, recipe.augmentation)
     made = {"preprocessing": preprocessing.to_json(), "reduction": reduction.to_json()}
     same = fingerprint(task, (learn, choose), weights, made)
-    labels, of_loss = tensors((task.labels, weights), learn)
+    targets, of_loss = tensors((task.targets, weights), learn)
     if recipe.augmentation == UNCHANGED:
-        plain = InMemory(Images(torch.from_numpy(pixels[learn]), labels, of_loss), recipe.batch, recipe.seed)
+        plain = InMemory(Images(torch.from_numpy(pixels[learn]), targets, of_loss), recipe.batch, recipe.seed)
         return TrainingData(learn, choose, preprocessing, recipe, preprocessing, plain, judged, same)
     fit = Augmented(
-        whole_images(rows, task, learn, reduction), labels, of_loss, recipe=recipe, preprocessing=preprocessing,
+        whole_images(rows, task, learn, reduction), targets, of_loss, recipe=recipe, preprocessing=preprocessing,
         num_classes=task.num_classes, threads=threads,
     )  # fmt: skip
     notes = () if len(rows) > 1 else (FROM_FILES,)
@@ -136,12 +137,13 @@ def weights_of(task: Task, learn: Mask, recipe: Recipe) -> Floats:
 
 
 def fingerprint(task: Task, masks: tuple[Mask, Mask], weights: Floats, made: dict[str, Any]) -> str:
-    """Hash of the files of each mask with their labels and weights, and of the rules that make inputs of them."""
+    """Hash of the files of each mask with labels and weights, of what a teacher says of them, and of the rules."""
     by_mask = [
         [[task.samples[i].sha256, int(task.labels[i]), float(weights[i])] for i in np.flatnonzero(mask).tolist()]
         for mask in masks
     ]
-    return key_of({"images": by_mask, "decoding": decoding.rule(), **made})
+    taught = hashlib.sha256(task.taught.shares[masks[0]].tobytes()).hexdigest() if task.taught else None
+    return key_of({"images": by_mask, "decoding": decoding.rule(), "taught": taught, **made})
 
 
 def tensors(parts: Sequence[NDArray[Any]], mask: Mask) -> Iterator[torch.Tensor]:

@@ -19,11 +19,13 @@ from ..runtime.room import has_room
 from .candidates import make_candidates, within_time
 from .climb import Fit, fit_all
 from .draft import Draft
+from .members import train_members
 from .notes import say, say_resolution, say_unchecked
 from .options import Options
 from .outcome import Calibration, Outcome, Tried
 from .second_look import look_again
 from .task import Candidate, Fitted, Floats, Judged, Task, make_task
+from .teacher import load_teacher, taught
 
 Rows = list[list[Any]]  # of each candidate, of each of its jobs
 
@@ -33,12 +35,14 @@ def make_outcome(
 ) -> tuple[Outcome, tuple[Candidate, Fitted]]:
     """Gather what the candidates within the budget want, fit them, choose one and measure it once."""
     start, threads = time.monotonic(), options.thread_count
+    teacher = load_teacher(options)
     candidates = _within_means(listing, options, draft, track)
     prepared = time.monotonic()
     gathered, rows = _gather(listing, candidates, threads, track)
     collected = time.monotonic()
     roles = assign(gathered.samples, options.split_seed)
     task = make_task(listing, roles, options, trained=any(c.transfer != "head" for c in candidates))
+    task = taught(task, roles, teacher, threads=threads, track=track)
     fits, diverged = fit_all(candidates, rows, task, draft, options, track=track)
     steps = {"prepare": prepared - start, "gather": collected - prepared, "fit": time.monotonic() - collected}
     draft.note("files_read", gathered.files_read)
@@ -49,15 +53,18 @@ def make_outcome(
     measured = np.array([s.split == roles.measured for s in roles.samples])
     labels = task.labels[measured]
     probs, calibration = _calibrate(best.fitted.probs(best.rows[0][measured]), labels, best.fitted.judged)
+    members = train_members(best, task, roles, options=options, draft=draft, track=track)
     outcome = Outcome(
         listing=listing, roles=roles, skipped=gathered.skipped,
         notes=(
             *say(listing, roles, gathered), *say_resolution(candidates, options), *say_unchecked(candidates),
-            *(n for f in fits for n in f.fitted.notes), *diverged,
+            *(task.taught.notes if task.taught else ()),
+            *(n for f in fits for n in f.fitted.notes), *diverged, *members.notes,
         ),
         measured=tuple(s for s in roles.samples if s.split == roles.measured), labels=labels, probs=probs,
         summary=summary(labels, probs), calibration=calibration, cross_validation=best.fitted.cross_validation,
         tried=tried, options=options, second_look=look_again(fits, roles, options),
+        members=members,
     )  # fmt: skip
     return outcome, (best.candidate, best.fitted)
 

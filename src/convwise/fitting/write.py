@@ -22,8 +22,10 @@ def write_run(folder: Path, out: Path, outcome: Outcome, command: str, classifie
     if outcome.second_look:
         outcome.second_look.write(folder)
     measured = outcome.summary.to_json(outcome.roles.classes)
-    extra = {"split": outcome.roles.measured, "versions": versions(), "notes": outcome.notes}
+    extra: dict[str, Any] = {"split": outcome.roles.measured, "versions": versions(), "notes": outcome.notes}
     extra["calibration"] = outcome.calibration.to_json()
+    if outcome.prices:
+        extra["members"] = [row.to_json() for row in outcome.prices]
     if outcome.cross_validation:
         extra["cross_validation"] = outcome.cross_validation._asdict() | {"meaning": CROSS_VALIDATION}
     (folder / "metrics.json").write_text(json.dumps(measured | extra, indent=1), encoding="utf-8")
@@ -34,13 +36,14 @@ def write_run(folder: Path, out: Path, outcome: Outcome, command: str, classifie
 def _result(outcome: Outcome, out: Path) -> dict[str, Any]:
     top1, cost = outcome.summary.top1, outcome.chosen.cost
     assert outcome.latency is not None
+    members = {"members": [row.to_json() for row in outcome.prices]} if outcome.prices else {}
     return {
         "top1": top1.value, "top1_low": top1.low, "top1_high": top1.high, "n": outcome.summary.n,
         "split": outcome.roles.measured, "macs": cost.macs, "params": cost.params,
         "latency_ms": outcome.latency.latency_ms, "seconds": round(outcome.seconds, 3), "path": str(out),
         "network": outcome.chosen.network, "transfer": outcome.chosen.transfer, "classes": len(outcome.roles.classes),
         "skipped": len(outcome.skipped), "notes": list(outcome.notes),
-        "ladder": [_rung(tried) for tried in outcome.tried],
+        "ladder": [_rung(tried) for tried in outcome.tried], **members,
     }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from .page import (
     CrossValidation,
     Doubt,
     Doubts,
+    Ensemble,
     Measured,
     Mistake,
     NextStep,
@@ -17,6 +18,7 @@ from .page import (
     Side,
     Skipped,
     Split,
+    Together,
     render,
     write,
 )
@@ -31,6 +33,7 @@ __all__ = [
     "CrossValidation",
     "Doubt",
     "Doubts",
+    "Ensemble",
     "Measured",
     "Mistake",
     "NextStep",
@@ -38,6 +41,7 @@ __all__ = [
     "Side",
     "Skipped",
     "Split",
+    "Together",
     "render",
     "write",
 ]

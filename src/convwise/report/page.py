@@ -158,6 +158,31 @@ class Calibration(NamedTuple):
     after: Reliability
 
 
+class Together(NamedTuple):
+    """The average of some classifiers: against the first of them (None there) the change of top-1, and multiples."""
+
+    label: str
+    top1: Interval
+    change: Interval | None
+    times_macs: float
+    times_latency: float
+    verdict: str
+
+
+class Ensemble(NamedTuple):
+    """One network trained from several seeds: the average of the first, of two, ... of all.
+
+    `places` are letters and folders; alone they are right on shares from `least` to `most`; all but the first took
+    `seconds` to train.
+    """
+
+    rows: tuple[Together, ...]
+    places: tuple[tuple[str, str], ...]
+    least: float
+    most: float
+    seconds: float
+
+
 class Cost(NamedTuple):
     """What one prediction costs: counted params, macs and weight_bytes, measured milliseconds (median and p95)."""
 
@@ -214,6 +239,7 @@ class Report:
     next_steps: tuple[NextStep, ...] = ()
     cross_validation: CrossValidation | None = None
     calibration: Calibration | None = None
+    ensemble: Ensemble | None = None
     skipped: tuple[Skipped, ...] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -275,6 +301,7 @@ def _template() -> "jinja2.Template":
         "decimal": words.decimal,
         "duration": words.duration,
         "milliseconds": words.milliseconds,
+        "multiple": words.multiple,
         "percent": words.percent,
         "plural": words.plural,
         "prose": words.prose,

@@ -45,6 +45,11 @@ def signed(value: float) -> str:
     return f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
+def multiple(times: float) -> str:
+    """Print a multiple with up to three figures: x 5, x 4.97."""
+    return f"x{SPACE}{times:.3g}"
+
+
 def decimal(value: float) -> str:
     """Print a number with three decimals; nan is a dash."""
     return DASH if math.isnan(value) else f"{value:.3f}"

@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from ..data.augmentation import batches as drawn
 from ..data.preprocessing import Preprocessing
@@ -39,7 +40,10 @@ class Activations(NamedTuple):
 
 
 class Images(NamedTuple):
-    """Prepared pixels, uint8 (n, H, W, C), or activations, float16; labels (n,); for a loss, weights (n,) of mean 1."""
+    """Prepared pixels, uint8 (n, H, W, C), or activations, float16; labels (n,), or shares (n, K); weights (n,).
+
+    Weights are for a loss, of mean 1. Shares add up to 1.
+    """
 
     pixels: Tensor
     labels: Tensor
@@ -102,7 +106,7 @@ class Augmented:
 
     Args:
         images: pixels by number, uint8 (H, W, channels) of any size.
-        labels: (n,).
+        labels: (n,), or shares (n, K).
         weights: (n,), of mean 1, for a loss.
         recipe: gives seed, batch and augmentation.
         preprocessing: the evaluation's; channels and resolution are its.
@@ -134,11 +138,14 @@ class Augmented:
             return self._labels[samples], self._weights[samples]
         share = torch.from_numpy(batch.shares)
         own, other = share * self._weights[samples], (1 - share) * self._weights[partners]
-        shares = torch.zeros(len(samples), self._num_classes)
-        shares.scatter_add_(1, self._labels[samples, None], own[:, None])
-        shares.scatter_add_(1, self._labels[partners, None], other[:, None])
         weights = own + other
-        return shares / weights[:, None], weights
+        mixed = own[:, None] * self._shares(samples) + other[:, None] * self._shares(partners)
+        return mixed / weights[:, None], weights
+
+    def _shares(self, samples: Tensor) -> Tensor:
+        """Labels as shares (B, K)."""
+        labels = self._labels[samples]
+        return labels if labels.ndim == 2 else one_hot(labels, self._num_classes).float()
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
