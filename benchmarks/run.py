@@ -14,7 +14,7 @@ import common
 from common import HERE
 
 NAMES = ("transfer", "features", "startup", "cifar10", "doubts", "cost", "augment", "loader", "small_images",
-         "train_step", "train_gpu", "fashion_mnist", "ensembles", "cifar10_scratch")  # fmt: skip
+         "train_step", "train_gpu", "fashion_mnist", "ensembles", "cifar10_scratch", "partial", "ladder")  # fmt: skip
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 NOTE = (
     "Medians, with start-up, the peer beside convwise on the same machine; the commands find the images through "

@@ -202,12 +202,13 @@ def normaliser(inputs: Inputs, setting: Setting) -> Normalise:
 
 
 def check_batch(network: nn.Module, recipe: Recipe) -> None:
-    """Check that batch norm gets two images or more at once.
+    """Check that batch norm gets two images or more at once, where it learns from them; leaves training mode on.
 
     Raises:
         UsageError: it does not.
     """
-    normed = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+    norms = (module for module in network.train().modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
+    normed = any(norm.training for norm in norms)  # one that keeps its statistics never is
     if normed and recipe.batch < 2 * recipe.accumulate:
         raise UsageError(
             f"batch norm learns from two images or more at once, got batch {recipe.batch} in {recipe.accumulate} "

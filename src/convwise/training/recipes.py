@@ -178,14 +178,18 @@ WITHOUT_NORM = (
 )  # fmt: skip
 
 
-# From published weights on. The rate falls from stage to stage towards the image, whose filters serve any photo.
+# From published weights on. The rate falls from stage to stage towards the image, whose filters serve any photo. Chosen
+# on held-out training images: 2,000 of CIFAR-10 at 96 px, five folds of the ants and bees at 112 px.
 TUNED = Named(
     Recipe(
-        epochs=12, batch=32, lr=0.01, schedule="cosine", warm_up=0.1, weight_decay=5e-4, decay_all=False,
+        epochs=8, batch=32, lr=0.004, schedule="cosine", warm_up=0.1, weight_decay=5e-4, decay_all=False,
         layer_decay=0.8, views=4,
     ),
-    OURS, "",
+    "our choice, measured on held-out images", "",
 )  # fmt: skip
+# Of a few thousand photos most of each must be seen: crops from a quarter of the area on, instead of half, lost two
+# points of top-1 there.
+MILD = replace(INCEPTION, area=(0.5, 1.0))
 SMALL_SIDE = 64  # pixels; up to here a photo is moved, above it a part of it is enlarged
 
 
@@ -232,7 +236,8 @@ def preprocessing_for(network: str, resolution: int | None = None) -> Preprocess
 
 def tuned(network: str, resolution: int | None = None) -> Recipe:
     """The recipe of training on from published weights; resolution as in `named`."""
-    return replace(TUNED.recipe, augmentation=usual_augmentation(network, resolution))
+    usual = usual_augmentation(network, resolution)
+    return replace(TUNED.recipe, augmentation=MILD if usual == INCEPTION else usual)
 
 
 def recipe_for(network: str, name: str, resolution: int | None = None) -> Recipe:
