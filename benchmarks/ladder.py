@@ -52,7 +52,17 @@ def thin(split: Path, n: int) -> None:
 def fit(data: Path, rung: str, seed: int) -> Cost:
     """Train from an empty cache."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [*CONVWISE, "fit", data, "--transfer", rung, "--resolution", "96", "--seed", str(seed)]
+        command: list[str | Path] = [
+            *CONVWISE,
+            "fit",
+            data,
+            "--transfer",
+            rung,
+            "--resolution",
+            "96",
+            "--seed",
+            str(seed),
+        ]
         return common.run(
             [*command, "--out", Path(folder, "run"), "--json", "--quiet"],
             child_environment(CONVWISE_CACHE=Path(folder, "cache")),

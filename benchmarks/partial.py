@@ -14,6 +14,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; a value that is set already stays
 
 import argparse
+import functools
 import logging
 import statistics
 import time
@@ -33,7 +34,7 @@ from convwise.networks.cutting import with_rear
 from convwise.runtime.graph import export_graph
 from convwise.runtime.session import FrozenNetwork
 from convwise.training.batches import Activations, Images, InMemory, Inputs
-from convwise.training.loop import Normalise, normaliser, train_epoch
+from convwise.training.loop import normaliser, train_epoch
 from convwise.training.recipe import Recipe
 from convwise.training.state import Setting, State
 from convwise.training.trial import try_out
@@ -104,13 +105,14 @@ def partial(images: Images, cut: str, threads: int) -> dict[str, Epoch]:
 
     made = torch.cat([frozen(x, "float32") for x in images.pixels.split(RECIPE.batch)])
     cached = images._replace(pixels=made.permute(0, 2, 3, 1).half().contiguous())
-    inputs = Activations(tuple(cached.pixels.shape[1:]))
+    height, width, channels = cached.pixels.shape[1:]
+    inputs = Activations((height, width, channels))
     setting = choose(lambda: trained(cut), inputs, cached, threads)
     ways = {f"{cut}, cached": epoch(trained(cut), cached, setting, normaliser(inputs, setting))}
     for precision in PRECISIONS:
         ways[f"{cut}, {precision}"] = epoch(
-            trained(cut), images, setting, lambda x, precision=precision: frozen(x, precision)
-        )  # fmt: skip
+            trained(cut), images, setting, functools.partial(frozen, precision=precision)
+        )
     return ways
 
 
@@ -120,7 +122,7 @@ def choose(build: Callable[[], nn.Module], inputs: Inputs, images: Images, threa
     return Setting(found.threads, found.precision, found.channels_last)
 
 
-def epoch(part: nn.Module, images: Images, setting: Setting, normalise: Normalise) -> Epoch:
+def epoch(part: nn.Module, images: Images, setting: Setting, normalise: Callable[[Tensor], Tensor]) -> Epoch:
     """One epoch of convwise's loop."""
     state, batches = State.begin(part, RECIPE, setting), InMemory(images, RECIPE.batch, 0)
 
@@ -160,7 +162,8 @@ def timed(work: Callable[[], object], images: int) -> Rates:
 
 
 def report(found: dict[str, Rates], views: dict[str, Rates], args: argparse.Namespace) -> None:
-    rows, ratio, full = [], {}, found["full"]
+    ratio: dict[str, float] = {}
+    rows, full = [], found["full"]
     for cut, floor in FLOORS.items():
         ours = found[f"{cut}, cached"]
         precision = max(PRECISIONS, key=lambda name: found[f"{cut}, {name}"].images_per_cpu_second)
