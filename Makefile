@@ -8,7 +8,7 @@ demo: .venv/installed
 	$(BIN)/convwise demo
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 check: .venv/installed-test
 	$(BIN)/ruff check .

@@ -17,11 +17,12 @@ import pytest
 
 from convwise import machine
 from convwise.cli.demo import write_digits
-from convwise.errors import DivergedError, MachineError
+from convwise.errors import DivergedError, MachineError, UsageError
 from convwise.fitting import Options, Run, candidates, fit
 from convwise.fitting.climb import Fit, fit_all
 from convwise.fitting.draft import Draft
 from convwise.fitting.task import Candidate, Fitted, Task
+from convwise.fitting.trained_candidate import TrainedCandidate
 from convwise.metrics import Paired, compare
 from convwise.progress import silent
 
@@ -37,6 +38,7 @@ class Rung:
     right: int
     network: str = "efficientnet_lite0"
     diverges: bool = False
+    refused: bool = False
     limits: list[float] = field(default_factory=list)
 
     def within(self, seconds: float) -> "Rung":
@@ -44,6 +46,8 @@ class Rung:
         return self
 
     def fit(self, *_: Any, **__: Any) -> Fitted:
+        if self.refused:
+            raise UsageError("there is no room")
         if self.diverges:
             raise DivergedError(f"{self.network}: training diverged")
         answers = np.where(np.arange(20) < self.right, LABELS, 1 - LABELS)
@@ -114,7 +118,17 @@ def test_each_network_climbs_for_itself_and_one_rung_is_no_ladder(tmp_path: Path
 def test_a_rung_that_diverges_ends_the_climb_with_a_note(tmp_path: Path) -> None:
     fits, notes = climbed([Rung("head", 12), Rung("partial", 17, diverges=True), Rung("full", 18)], tmp_path)
     assert names(fits) == ["head"]
+    assert fits[0].ended == "the rung above it, partial, diverged"
     assert notes == ["efficientnet_lite0: training diverged; it is not compared"]
+
+
+def test_a_rung_without_room_in_the_cache_ends_the_climb(tmp_path: Path) -> None:
+    fits, notes = climbed([Rung("head", 12), Rung("partial", 17, refused=True), Rung("full", 18)], tmp_path)
+    assert names(fits) == ["head"]
+    assert fits[0].ended == "the rung above it, partial, cannot be had: there is no room"
+    assert notes == []
+    with pytest.raises(UsageError, match=r"^there is no room$"):
+        climbed([Rung("head", 12, refused=True)], tmp_path / "other")
 
 
 def test_where_all_diverge_that_is_the_error(tmp_path: Path) -> None:
@@ -196,6 +210,11 @@ def test_a_repeated_climb_ends_in_the_same_weights(
     assert shared_cache.is_dir()
 
 
+def only_partial_is_too_large(candidate: TrainedCandidate, images: int, num_classes: int) -> None:  # noqa: ARG001
+    if candidate.transfer == "partial":
+        raise MachineError("too little")
+
+
 def test_a_rung_without_memory_is_left_out_and_the_first_is_an_error(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, shared_cache: Path
 ) -> None:
@@ -206,6 +225,12 @@ def test_a_rung_without_memory_is_left_out_and_the_first_is_an_error(
     assert (
         "efficientnet_lite0: transfer full is left out: training efficientnet_lite0 at 64 px needs about" in caplog.text
     )
+    monkeypatch.setattr(TrainedCandidate, "check_memory", only_partial_is_too_large)
+    assert [c.transfer for c in candidates.make_candidates(options, 30, 3)] == [
+        "head"
+    ]  # full is not tried past partial
+    monkeypatch.undo()
+    monkeypatch.setattr(machine, "machine_memory", lambda: 120_000_000)
     with pytest.raises(MachineError, match=r"^training efficientnet_lite0 at 64 px needs about"):
         candidates.make_candidates(replace(options, transfer="full"), 30, 3)
     assert shared_cache.is_dir()

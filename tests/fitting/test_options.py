@@ -80,6 +80,8 @@ VIEWS_UNUSED = (
          "transfer 'partial' needs published weights, and lenet5 has none; use transfer 'none' for it"),
         ({"network": ("lenet5",), "transfer": "full"},
          "transfer 'full' needs published weights, and lenet5 has none; use transfer 'none' for it"),
+        ({"network": ("lenet5",), "transfer": "auto", "freeze": "stage1"},
+         "freeze has no effect with transfer 'none'; leave it out, or take transfer 'partial' or 'auto'"),
         ({"freeze": "stage3"},
          "freeze has no effect with transfer 'head'; leave it out, or take transfer 'partial' or 'auto'"),
         ({"transfer": "full", "freeze": "stage3"},

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from convwise.data.augmentation import OPERATIONS, Augmentation
 from convwise.data.augmentation.batches import Epoch
-from convwise.training.batches import Batch, Images
+from convwise.training.batches import Batch, CachedViews, Images
 from convwise.training.loop import loss_of
 from convwise.training.recipe import Recipe
 
@@ -150,3 +150,14 @@ def test_what_chooses_is_not_changed() -> None:
     looks = torch.cat(seen).split(len(expected))
     assert len(looks) == 2  # once the epoch, once the best
     assert all(torch.allclose(x[:, 0], expected) for x in looks)
+
+
+def test_epoch_e_learns_from_view_e_modulo_their_number() -> None:
+    views = [torch.full((5, 2, 2, 3), float(number), dtype=torch.float16) for number in range(3)]
+    cached = CachedViews(views, torch.arange(5), torch.ones(5), batch=2, seed=0)
+    assert cached.sizes == [2, 3]
+    seen = [{float(batch.pixels.unique()) for batch in cached.epoch(epoch, 0)} for epoch in range(7)]
+    assert seen == [{0.0}, {1.0}, {2.0}, {0.0}, {1.0}, {2.0}, {0.0}]
+    first, second = (torch.cat([b.labels for b in cached.epoch(epoch, 0)]) for epoch in (0, 3))
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(5))
+    assert first.tolist() != second.tolist()  # the order is another one each time

@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,38 @@ def test_another_view_augmentation_or_graph_has_rows_of_its_own(prefix: Prefix) 
     plain(prefix)
     plain(prefix._replace(graph_sha256="0" * 64))
     assert counted(prefix) == 5 * 12
+
+
+CHANGED = Augmentation(mirror=0.5)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda p: p._replace(graph_sha256="f" * 64),
+        lambda p: p._replace(cut="stage3.block1"),
+        lambda p: p._replace(precision="float32"),
+        lambda p: p._replace(preprocessing=replace(p.preprocessing, crop=0.5)),
+    ],
+)
+def test_the_keys_hold_what_decides_the_rows(prefix: Prefix, other: Callable[[Prefix], Prefix]) -> None:
+    same, found = prefix.keys(CHANGED, 2), other(prefix).keys(CHANGED, 2)
+    assert len({*same}) == 3
+    assert not {*same} & {*found}
+    assert prefix.keys(CHANGED, 3)[:3] == same
+    assert prefix.keys(None, 2) == same[:1]
+
+
+def test_the_keys_hold_engine_version_and_libraries_too(prefix: Prefix, monkeypatch: pytest.MonkeyPatch) -> None:
+    same = prefix.keys(CHANGED, 2)
+    monkeypatch.setattr("convwise.transfer.prefix.made_by", lambda: {"cv2": "another"})
+    assert [a == b for a, b in zip(prefix.keys(CHANGED, 2), same, strict=True)] == [True, False, False]
+    monkeypatch.undo()
+    monkeypatch.setattr("convwise.transfer.prefix.__version__", "another")
+    assert [a == b for a, b in zip(prefix.keys(CHANGED, 2), same, strict=True)] == [True, False, False]
+    monkeypatch.undo()
+    monkeypatch.setattr(type(prefix.frozen), "engine", lambda _: "another")
+    assert not {*prefix.keys(CHANGED, 2)} & {*same}
 
 
 @pytest.mark.parametrize("damage", ["deleted", "cut short"])

@@ -56,7 +56,8 @@ def cached_data(
             threads=threads, track=track,
         )  # fmt: skip
         fit = CachedViews([torch.from_numpy(view) for view in views], targets, of_loss, recipe.batch, recipe.seed)
-    made = {"preprocessing": prefix.preprocessing.to_json(), "graph": prefix.graph_sha256, "cut": prefix.cut}
+    changed = None if augmentation == UNCHANGED else augmentation
+    made = {"inputs": prefix.keys(changed, min(recipe.views, recipe.epochs))}
     return TrainingData(
         learn, choose, prefix.preprocessing, recipe, Activations((height, width, channels)), fit, judged,
         fingerprint(task, (learn, choose), weights, made), notes,

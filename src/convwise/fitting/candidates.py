@@ -43,26 +43,34 @@ def make_candidates(options: Options, images: int, num_classes: int, track: Trac
         candidates = _within(
             limits, candidates, [{"max-macs": float(c.macs), "max-mb": c.weight_bytes / 1e6} for c in costs]
         )
-    candidates = [c for c in candidates if _has_memory(c, options, images, num_classes)]
+    candidates = _with_memory(candidates, options, images, num_classes)
     for candidate in candidates:  # no download for a network that is refused
         candidate.prepare(track)
     return candidates
 
 
-def _has_memory(candidate: Candidate, options: Options, images: int, num_classes: int) -> bool:
-    """Whether there is memory for a candidate; a ladder ends below the rung for which there is none.
+def _with_memory(
+    candidates: Sequence[Candidate], options: Options, images: int, num_classes: int
+) -> list[Candidate]:  # fmt: skip
+    """The candidates for which there is memory; a ladder ends below the first rung for which there is none.
 
     Raises:
-        MachineError: there is none, and it is no upper rung of a ladder.
+        MachineError: there is none for one that is no upper rung of a ladder.
     """
-    try:
-        candidate.check_memory(images, num_classes)
-    except MachineError as error:
-        if candidate.transfer == options.rungs(candidate.network)[0]:
-            raise
-        log.warning("%s: transfer %s is left out: %s", candidate.network, candidate.transfer, error)
-        return False
-    return True
+    kept: list[Candidate] = []
+    ended: set[str] = set()
+    for candidate in candidates:
+        if candidate.network in ended:
+            continue
+        try:
+            candidate.check_memory(images, num_classes)
+            kept.append(candidate)
+        except MachineError as error:
+            if candidate.transfer == options.rungs(candidate.network)[0]:
+                raise
+            log.warning("%s: transfer %s is left out: %s", candidate.network, candidate.transfer, error)
+            ended.add(candidate.network)
+    return kept
 
 
 def _candidate(network: str, transfer: str, options: Options) -> Candidate:

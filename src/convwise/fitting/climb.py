@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DivergedError
+from ..errors import DivergedError, UsageError
 from ..metrics import Paired, compare
 from ..progress import Track
 from .draft import Draft
@@ -74,7 +74,11 @@ def _climb(
         try:
             fitted = limited.fit(rows, task, draft, threads=options.thread_count, track=track)
         except DivergedError as error:
-            return kept, [str(error)]
+            return _ended(kept, f"the rung above it, {candidate.transfer}, diverged"), [str(error)]
+        except UsageError as error:  # no room in the cache, or numbers that the cache cannot hold
+            if not kept:
+                raise
+            return _ended(kept, f"the rung above it, {candidate.transfer}, cannot be had: {error}"), []
         gain = _gain(fitted, kept[-1].fitted, task) if kept else None
         kept.append(Fit(limited, rows, fitted, gain))
     rungs = options.rungs(ladder[0][0].network)
@@ -83,6 +87,11 @@ def _climb(
         ended = f"there is not the memory for the rung above it, {missing[0]}" if missing else "it is the highest rung"
         kept[-1] = kept[-1]._replace(ended=ended)
     return kept, []
+
+
+def _ended(kept: list[Fit], why: str) -> list[Fit]:
+    """The rungs, the last of which says why none above it was tried."""
+    return [*kept[:-1], kept[-1]._replace(ended=why)] if kept else kept
 
 
 def _gain(fitted: Fitted, below: Fitted, task: Task) -> Paired:

@@ -15,22 +15,23 @@ def say_resolution(candidates: Iterable[Candidate], options: Options) -> tuple[s
     """Say which candidates work far from the resolution that their published weights were trained at."""
     notes = []
     for candidate in candidates:
-        published = options.published(candidate.network) if candidate.transfer == "head" else None
+        published = options.published(candidate.network) if candidate.transfer != "none" else None
         resolution = candidate.preprocessing.resolution
         if published and not 0.5 <= resolution / published.preprocessing.resolution <= 2:
             usual = published.preprocessing.resolution
             notes.append(f"{candidate.network} works at {resolution} px; its weights were trained at {usual} px")
-    return tuple(notes)
+    return tuple(dict.fromkeys(notes))
 
 
 def say_unchecked(candidates: Iterable[Candidate]) -> tuple[str, ...]:
     """Say whose published weights could not be held to a hash."""
-    return tuple(
+    notes = (
         f"the weights of {c.network} are unchecked: no hash is published for their file, which was put there by hand, "
         f"so that nothing but its name says that it holds {c.weights.id}"
         for c in candidates
         if c.weights and not c.weights.checked
     )
+    return tuple(dict.fromkeys(notes))
 
 
 def say(listing: Listing, roles: Roles, gathered: Gathered) -> tuple[str, ...]:

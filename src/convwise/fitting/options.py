@@ -123,10 +123,11 @@ class Options:
                         "'none' for it"
                     )
         for option, transfers in EFFECTIVE_WITH.items():
-            if getattr(self, option) is not None and self.transfer not in transfers:
+            taken = dict.fromkeys(self.transfer_of(name) for name in self.network)
+            if getattr(self, option) is not None and not {*transfers} & {*taken}:
                 raise UsageError(
-                    f"{option.replace('_', '-')} has no effect with transfer {self.transfer or 'head'!r}; leave it "
-                    f"out, or take transfer {' or '.join(map(repr, transfers))}"
+                    f"{option.replace('_', '-')} has no effect with transfer {' and '.join(map(repr, taken))}; leave "
+                    f"it out, or take transfer {' or '.join(map(repr, transfers))}"
                 )
         if self.rear is not None and self.reset_from is not None:
             raise UsageError(

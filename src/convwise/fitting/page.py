@@ -87,6 +87,7 @@ def _timed(options: Options) -> tuple[str, ...]:
     """What depends on how fast the machine was."""
     said = {
         "the epoch at which training stops (time-limit)": options.time_limit,
+        "how far the ladder was climbed (time-limit)": options.time_limit if options.transfer == "auto" else None,
         "which candidates fit the budget (max-ms)": options.max_ms,
     }
     return tuple(words for words, limit in said.items() if limit is not None)

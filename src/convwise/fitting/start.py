@@ -1,6 +1,7 @@
 """Where a training starts: from random weights, or from published ones of which a part may stay frozen."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -77,8 +78,8 @@ class Start(Protocol):
         """Shape (C, H, W) of what that part takes of one image."""
         ...
 
-    def held(self, images: int) -> int:
-        """How many such inputs, of a byte a number, lie in memory at once for n images."""
+    def held(self, images: int, shape: tuple[int, int, int], resolution: int) -> int:
+        """Bytes that lie in memory of n images, whose inputs to that part have this shape."""
         ...
 
     def data(self, rows: Sequence[Any], task: Task, *, threads: int, track: Track) -> "TrainingData":
@@ -134,9 +135,9 @@ class FromScratch:
         """That of an image."""
         return networks.input_shape(self.name, networks.fitted_to(self.name, resolution), resolution)
 
-    def held(self, images: int) -> int:
+    def held(self, images: int, shape: tuple[int, int, int], resolution: int) -> int:  # noqa: ARG002
         """Each image twice, as gathered and as torch has it."""
-        return 2 * images
+        return 2 * images * math.prod(shape)
 
     def data(self, rows: Sequence[Any], task: Task, *, threads: int, track: Track) -> "TrainingData":  # noqa: ARG002
         """Pixels, normalised by their own mean and deviation."""
@@ -267,11 +268,13 @@ class FromPublished:
         image, cut = self._image_shape(resolution), self.tuning.freeze
         return shape_at(network, cut, image) if cut else image
 
-    def held(self, images: int) -> int:
-        """Each image twice, or each view once, of two bytes a number."""
+    def held(self, images: int, shape: tuple[int, int, int], resolution: int) -> int:
+        """Each image twice; and each view of it, of two bytes a number, where a part is frozen."""
+        pixels = 2 * images * math.prod(self._image_shape(resolution))
         if self.tuning.freeze is None:
-            return 2 * images
-        return 2 * images * (self.recipe.views + 1 if self.recipe.augmentation != UNCHANGED else 1)
+            return pixels
+        views = self.recipe.views + 1 if self.recipe.augmentation != UNCHANGED else 1
+        return pixels + 2 * images * views * math.prod(shape)
 
     def data(self, rows: Sequence[Any], task: Task, *, threads: int, track: Track) -> "TrainingData":
         """Pixels, normalised as the weights expect it; or what the frozen part makes of them."""

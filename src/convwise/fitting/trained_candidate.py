@@ -119,7 +119,7 @@ class TrainedCandidate:
         network = self.start.sketched(num_classes, resolution)
         shape = self.start.input_shape(network, resolution)
         part = self.start.trained(network).to("meta")
-        return training_memory(part, recipe, shape, images, held=self.start.held(images))
+        return training_memory(part, recipe, shape, images, held=self.start.held(images, shape, resolution))
 
     def _smaller(self) -> Iterator[int]:
         """Halves of the resolution, down to the smallest that the network takes."""

@@ -54,8 +54,7 @@ def training_memory(
         recipe: how.
         input_shape: (C, H, W).
         images: that are gathered.
-        held: inputs that lie in memory at once, of a byte a number; None: each image twice, as gathered and as torch
-            has it.
+        held: bytes of what lies in memory of all images; None: each input twice, as gathered and as torch has it.
 
     Raises:
         UsageError: batches that batch norm cannot train on.
@@ -66,7 +65,7 @@ def training_memory(
     optimizer = OPTIMIZER_COPIES[recipe.optimizer] * learnt
     copies = learnt + optimizer + weights * (1 if recipe.ema is None else 2)
     channels, height, width = input_shape
-    pixels = (2 * images if held is None else held) * channels * height * width
+    pixels = 2 * images * channels * height * width if held is None else held
     training = bytes_per_image(network, input_shape) * min(images, recipe.piece)
     each = analyze(network, input_shape).peak_activation_bytes
     judging = each * min(images, judged_at_once(each, recipe))

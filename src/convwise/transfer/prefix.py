@@ -70,9 +70,13 @@ class Prefix(NamedTuple):
         def pixels(i: int) -> Pixels:
             return apply(images[i], draws[i], augmentation, self.preprocessing)
 
-        # how images are changed, and how large they are prepared, may differ between versions
-        seen = {"augmentation": augmentation.to_json(), "number": number, "convwise": __version__, **made_by()}
+        seen = _seen(augmentation, number)
         return self._rows(seen, contents, pixels, threads=threads, track=track, what=f"of view {number + 1}")
+
+    def keys(self, augmentation: Augmentation | None, views: int) -> list[str]:
+        """Names of the rows of plain images and of so many views: of all that decides their numbers but the images."""
+        seen = [_seen(augmentation, number) for number in range(views)] if augmentation is not None else []
+        return [self._key(one) for one in (None, *seen)]
 
     def check_room(self, images: int, views: int, *, threads: int) -> None:
         """Refuse, before the first is computed, as many views of as many images as have no room together.
@@ -148,3 +152,8 @@ class Prefix(NamedTuple):
                 "engine": self.frozen.engine(), "view": seen,
             }
         )  # fmt: skip
+
+
+def _seen(augmentation: Augmentation, number: int) -> dict[str, Any]:
+    """What decides a view; how images are changed, and how large they are prepared, may differ between versions."""
+    return {"augmentation": augmentation.to_json(), "number": number, "convwise": __version__, **made_by()}
