@@ -53,16 +53,8 @@ def fit(data: Path, rung: str, seed: int) -> Cost:
     """Train from an empty cache."""
     with tempfile.TemporaryDirectory() as folder:
         command: list[str | Path] = [
-            *CONVWISE,
-            "fit",
-            data,
-            "--transfer",
-            rung,
-            "--resolution",
-            "96",
-            "--seed",
-            str(seed),
-        ]
+            *CONVWISE, "fit", data, "--transfer", rung, "--resolution", "96", "--seed", str(seed),
+        ]  # fmt: skip
         return common.run(
             [*command, "--out", Path(folder, "run"), "--json", "--quiet"],
             child_environment(CONVWISE_CACHE=Path(folder, "cache")),

@@ -182,7 +182,7 @@ def test_what_a_recipe_asks_of_a_frozen_part_passes_where_it_can_be_had() -> Non
 
 
 def test_a_head_sees_views_where_that_is_asked_for() -> None:
-    assert Options(augment=True).recipe_of("efficientnet_lite0", "head").augmentation.area == (0.5, 1.0)
+    assert Options(augment=True).recipe_of("efficientnet_lite0", "head").augmentation.area == (0.7, 1.0)
     moved = Recipe(views=6, augmentation=Augmentation(mirror=0.5))
     assert Options(transfer="auto", augment=True, recipe=moved).recipe_of("efficientnet_lite0", "head") == moved
     with pytest.raises(UsageError, match=r"^mixup and cutmix cannot be had with transfer 'head', whose frozen part "):
@@ -194,7 +194,7 @@ def test_training_on_has_a_recipe_of_its_own() -> None:
     assert recipe == Options(transfer="full", recipe="modern").recipe_of("efficientnet_lite0", "full")
     assert recipe != Options(transfer="none").recipe_of("efficientnet_lite0")
     assert recipe.layer_decay < 1
-    assert recipe.augmentation.area == (0.5, 1.0)
+    assert recipe.augmentation.area == (0.7, 1.0)
     small = Options(transfer="partial", resolution=64).recipe_of("efficientnet_lite0", "partial")
     assert small.augmentation == Augmentation(mirror=0.5, shift=0.125)
 

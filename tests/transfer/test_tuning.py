@@ -104,13 +104,13 @@ def test_the_table_counts_the_whole_network(name: str) -> None:
     assert sum(piece.params for piece in pieces) == report.params
     assert sum(piece.macs for piece in pieces) == report.macs
     frozen = sum(piece.macs for piece in pieces if piece.state == "frozen")
-    assert 0 < frozen <= report.macs * 2 / 3
+    assert 0 < frozen <= report.macs / 2
 
 
-def test_lite0_is_frozen_up_to_its_fifth_stage() -> None:
+def test_lite0_is_frozen_up_to_its_fourth_stage() -> None:
     with torch.device("meta"):
         network = networks.create("efficientnet_lite0", 5)
-    assert usual_freeze(network, cost.analyze(network, (3, 224, 224))) == "stage5"
+    assert usual_freeze(network, cost.analyze(network, (3, 224, 224))) == "stage4"
 
 
 POINTS = ", ".join(["stem", *(f"stage{i}.block{j}" for i in range(1, 5) for j in (1, 2)), "features"])

@@ -12,7 +12,7 @@ from ..errors import UsageError
 from ..networks.cutting import behind
 from .pieces import Piece
 
-SHARE_FROZEN = 2 / 3  # of the multiply-accumulates, at most, where nobody names a cut
+SHARE_FROZEN = 1 / 2  # of the multiply-accumulates, at most, where nobody names a cut
 
 
 class KeptNorm(nn.BatchNorm2d):
@@ -114,9 +114,10 @@ def _state(place: int, frozen: int, reset: int, last: int) -> str:
 
 
 def usual_freeze(network: nn.Module, report: CostReport) -> str:
-    """The last stage up to which at most two thirds of the multiply-accumulates lie; the first where all have more.
+    """The last stage up to which at most half of the multiply-accumulates lie; the first where all have more.
 
-    Source: our choice; EfficientNet-Lite0 is frozen up to its fifth stage so, 11 of 16 blocks.
+    Source: measured; EfficientNet-Lite0 is frozen up to its fourth stage so, 8 of 16 blocks. 2,000 images of CIFAR-10
+    gained two points of top-1 over 11 frozen blocks (seed 0, docs/transfer.md), for 1.6 times the seconds.
     """
     points = list(dict.fromkeys(point.partition(".")[0] for point in networks.cuts(network)[:-1]))
     macs = {stage.name: stage.macs for stage in report.stages}
