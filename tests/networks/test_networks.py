@@ -262,7 +262,9 @@ def test_auxiliary_heads_learn_of_a_new_number_of_classes_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "ask", [networks.cuts, networks.feature_width, partial(networks.canonical_cut, cut="stem")], ids=repr
+    "ask",
+    [networks.cuts, networks.feature_width, partial(networks.canonical_cut, cut="stem")],
+    ids=["cuts", "feature_width", "canonical_cut"],
 )
 def test_a_module_of_another_shape_is_refused(ask: partial[object]) -> None:
     sentence = "network must have a stem, and stages and head as nn.Sequential, got Linear"
