@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from convwise.errors import UsageError
-from convwise.guest import build_rear
+from convwise.guest import build_rear, code_of
 
 MINE = """
 import torch
@@ -59,6 +59,35 @@ def fixed(in_channels, num_classes):
 
 def frozen(in_channels, num_classes):
     return rear(in_channels, num_classes).requires_grad_(False)
+
+class Changed(nn.Module):
+    def __init__(self, in_channels, num_classes, change):
+        super().__init__()
+        self.rear, self.change = rear(in_channels, num_classes), change
+        self.shift = torch.zeros(num_classes)
+    def forward(self, x):
+        return self.change(self, self.rear(x))
+
+def loose(in_channels, num_classes):
+    return Changed(in_channels, num_classes, lambda self, x: x + self.shift)
+
+def reading(in_channels, num_classes):
+    module = Changed(in_channels, num_classes, lambda self, x: x * float(x.sum().item() > 0))
+    del module.shift
+    return module
+
+def other_when_training(in_channels, num_classes):
+    return Changed(in_channels, num_classes, lambda self, x: (x, x) if self.training else x)
+
+def raising_when_training(in_channels, num_classes):
+    def change(self, x):
+        assert not self.training, "no training"
+        return x
+    return Changed(in_channels, num_classes, change)
+
+def importing(in_channels, num_classes):
+    import my_parts
+    return my_parts.rear(in_channels, num_classes)
 """
 SHAPE = (8, 4, 5)
 
@@ -80,11 +109,46 @@ def test_a_rear_gives_logits_and_is_left_in_its_mode(name: str, capsys: pytest.C
     assert capsys.readouterr() == ("", "a word\n" if name == "talking" else "")
 
 
-def test_where_modules_are_looked_for_does_not_grow() -> None:
-    build_rear("my_layers:rear", SHAPE, 3)
+def test_modules_are_looked_for_here_while_a_rear_is_built_and_not_longer(
+    in_tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (in_tmp_path / "my_parts.py").write_text(MINE)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry not in ("", str(in_tmp_path))])
     before = [*sys.path]
-    build_rear("my_layers:rear", SHAPE, 3)
+    build_rear("my_layers:importing", SHAPE, 3)
     assert sys.path == before
+    assert sys.modules.pop("my_parts").__file__ == str(in_tmp_path / "my_parts.py")
+
+
+def test_a_file_that_stands_here_does_not_hide_a_library(in_tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (in_tmp_path / "colorsys.py").write_text("raise RuntimeError")
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry not in ("", str(in_tmp_path))])
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    with pytest.raises(UsageError, match="module 'colorsys' has no function 'rear'"):
+        build_rear("colorsys:rear", SHAPE, 3)
+
+
+def test_trying_a_rear_changes_no_number_of_it() -> None:
+    torch.manual_seed(0)
+    module = build_rear("my_layers:lazy", SHAPE, 3)
+    assert int(module.get_buffer("1.num_batches_tracked")) == 0
+    drawn = torch.rand(1)
+    torch.manual_seed(0)
+    build_rear("my_layers:lazy", SHAPE, 3)
+    assert torch.equal(torch.rand(1), drawn)
+
+
+def test_another_source_or_another_setting_is_another_code(in_tmp_path: Path) -> None:
+    module = build_rear("my_layers:rear", SHAPE, 3)
+    code = code_of("my_layers:rear", module)
+    assert code_of("my_layers:rear", build_rear("my_layers:rear", SHAPE, 3)) == code
+    dropout = module.get_submodule("2")
+    assert isinstance(dropout, torch.nn.Dropout)
+    dropout.p = 0.4
+    assert code_of("my_layers:rear", module) != code
+    dropout.p = 0.5
+    (in_tmp_path / "my_layers.py").write_text(MINE.replace("float(", "2 * float("))
+    assert code_of("my_layers:rear", module) != code
 
 
 @pytest.mark.parametrize(
@@ -114,6 +178,10 @@ def test_where_modules_are_looked_for_does_not_grow() -> None:
         ("my_layers:pair",
          ("rear 'my_layers:pair' must give logits of shape (2, 3) for maps of shape (2, 8, 4, 5) when num_classes is "
           "3, got tuple")),
+        ("my_layers:other_when_training",
+         ("rear 'my_layers:other_when_training' must give logits of shape (2, 3) for maps of shape (2, 8, 4, 5) when "
+          "num_classes is 3, got tuple in training")),
+        ("my_layers:raising_when_training", "my_layers:raising_when_training raised AssertionError: no training"),
         ("my_layers:fixed",
          "rear 'my_layers:fixed' has no parameters that could be trained; give it a layer that has some"),
         ("my_layers:frozen",
@@ -123,3 +191,17 @@ def test_where_modules_are_looked_for_does_not_grow() -> None:
 def test_what_cannot_stand_behind_a_cut_is_one_line(spec: str, text: str) -> None:
     with pytest.raises(UsageError, match=f"^{re.escape(text)}$"):
         build_rear(spec, SHAPE, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("loose", "register tensors as buffers: shift"),
+        ("reading", "forward must not read the values of tensors, as .item() does: a graph cannot either"),
+    ],
+)
+def test_a_rear_that_needs_numbers_to_be_counted_is_one_line(name: str, instead: str) -> None:
+    text = rf"^rear 'my_layers:{name}' cannot run without numbers, as memory and cost are counted \(\w+: [^\n]*\); "
+    with pytest.raises(UsageError, match=f"{text}{re.escape(instead)}$") as raised:
+        build_rear(f"my_layers:{name}", SHAPE, 3)
+    assert "device='cpu'" not in str(raised.value)

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -154,6 +155,12 @@ class Classifier:
                 f"{error}"
             ) from error
         return with_rear(network, self.cut, rear)
+
+    def guarded(self) -> AbstractContextManager[None]:
+        """Around running it in torch, where layers of it are the user's."""
+        from .guest import guarding
+
+        return nullcontext() if self.rear is None else guarding(self.rear)
 
     def to_torch(self) -> "nn.Module":
         """Build the network with its weights, in evaluation mode; it takes (pixels - mean) / std, (B, C, H, W).

@@ -1,5 +1,7 @@
 """Code of the user's: found, called and kept from doing harm."""
 
+import copy
+import hashlib
 import inspect
 import os
 import sys
@@ -7,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,6 +44,21 @@ def guarding(spec: str) -> Iterator[None]:
         raise UsageError(f"{spec} raised {type(error).__name__}: {in_one_line(str(error))}") from error
 
 
+@contextmanager
+def _looking_here() -> Iterator[None]:
+    """Find modules where the command is given too, last of all: a file there must not hide a library's module."""
+    here = os.getcwd()
+    if here in sys.path:
+        yield
+        return
+    sys.path.append(here)
+    try:
+        yield
+    finally:
+        if here in sys.path:
+            sys.path.remove(here)
+
+
 def find_builder(
     spec: str, keywords: Mapping[str, object], instead: str = "--argument NAME=VALUE gives it an argument"
 ) -> "Callable[[], nn.Module]":
@@ -61,10 +79,7 @@ def find_builder(
     module_name, _, function = spec.partition(":")
     if not module_name or not function:
         raise UsageError(f"a builder must be module:function, got {spec!r}")
-    here = os.getcwd()  # as `python -m` does: the user's own modules stand where the command is given
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    with guarding(spec):
+    with guarding(spec), _looking_here():
         try:
             module = import_module(module_name)
         except Exception as error:  # a module that is not there, or whatever the user's own raises
@@ -89,7 +104,8 @@ def _build(spec: str, builder: "Callable[..., Any]", keywords: Mapping[str, obje
 
     from .errors import UsageError
 
-    module = builder(**keywords)
+    with _looking_here():  # it may import others of its own only now
+        module = builder(**keywords)
     if not isinstance(module, torch.nn.Module):
         raise UsageError(f"builder {spec!r} must return an nn.Module, got {type(module).__name__}")
     return module
@@ -104,8 +120,8 @@ def build_rear(spec: str, shape: tuple[int, int, int], num_classes: int) -> "nn.
         num_classes: length of the logits.
 
     Raises:
-        UsageError: there is no such builder, it raises, or its module has nothing to train or does not give
-            (B, num_classes) of such an input.
+        UsageError: there is no such builder, it raises, or its module has nothing to train, does not give
+            (B, num_classes) of such an input in evaluation and in training, or cannot be counted.
     """
     import torch
 
@@ -118,12 +134,73 @@ def build_rear(spec: str, shape: tuple[int, int, int], num_classes: int) -> "nn.
         before = module.training
         found = module.eval()(torch.zeros(2, *shape))
     module.train(before)
+    _check_logits(spec, found, shape, num_classes)
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise UsageError(f"rear {spec!r} has no parameters that could be trained; give it a layer that has some")
+    with guarding(spec), torch.no_grad(), torch.random.fork_rng(devices=[]):  # neither numbers nor luck change
+        found = copy.deepcopy(module).train()(torch.zeros(2, *shape))
+    _check_logits(spec, found, shape, num_classes, " in training")
+    _check_counted(spec, module, shape)
+    return module
+
+
+def _check_logits(
+    spec: str, found: object, shape: tuple[int, int, int], num_classes: int, when: str = ""
+) -> None:  # fmt: skip
+    import torch
+
+    from .errors import UsageError
+
     got = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
     if got != (2, num_classes):
         raise UsageError(
             f"rear {spec!r} must give logits of shape {(2, num_classes)} for maps of shape {(2, *shape)} when "
-            f"num_classes is {num_classes}, got {got}"
+            f"num_classes is {num_classes}, got {got}{when}"
         )
-    if not any(parameter.requires_grad for parameter in module.parameters()):
-        raise UsageError(f"rear {spec!r} has no parameters that could be trained; give it a layer that has some")
-    return module
+
+
+def _check_counted(spec: str, module: "nn.Module", shape: tuple[int, int, int]) -> None:
+    """Run what has run with numbers without any, as memory and cost are counted.
+
+    Raises:
+        UsageError: it needs them.
+    """
+    import torch
+
+    from .cost import NeedsValuesError, analyze
+    from .cost.complaints import in_one_line
+    from .errors import UsageError
+
+    try:
+        with redirect_stdout(sys.stderr), torch.no_grad(), torch.random.fork_rng(devices=[]):
+            copy.deepcopy(module).to("meta").train()(torch.zeros(2, *shape, device="meta"))
+            analyze(module, shape)
+    except Exception as error:
+        loose = [
+            f"{name}.{attribute}".removeprefix(".")
+            for name, part in module.named_modules()
+            for attribute, value in vars(part).items()
+            if isinstance(value, torch.Tensor)
+        ]
+        instead = "make tensors on the device of the input, and let no value of theirs decide what is computed"
+        if loose:
+            instead = f"register tensors as buffers: {', '.join(loose)}"
+        elif isinstance(error, NeedsValuesError) or "item()" in str(error):
+            instead = "forward must not read the values of tensors, as .item() does: a graph cannot either"
+        reason = in_one_line(str(error)).partition("; ")[0].rstrip(".")
+        raise UsageError(
+            f"rear {spec!r} cannot run without numbers, as memory and cost are counted ({type(error).__name__}: "
+            f"{reason}); {instead}"
+        ) from error
+
+
+def code_of(spec: str, module: "nn.Module") -> str:
+    """Hash of the code that `spec` and the layers of `module` come from, and of how they print themselves."""
+    named = sys.modules.get(spec.partition(":")[0])
+    files = {getattr(named, "__file__", None)}
+    for part in module.modules():
+        files.add(getattr(sys.modules.get(type(part).__module__), "__file__", None))
+    digest = hashlib.sha256(f"{spec}\n{module!r}".encode())
+    for content in sorted(Path(file).read_bytes() for file in files if file is not None and Path(file).is_file()):
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()

@@ -286,3 +286,47 @@ def test_a_time_limit_counts_what_was_trained_before(tmp_path: Path) -> None:
     Checkpoints(tmp_path, recipe, same).restore(state)
     assert 0 < state.seconds < 60
     assert state.step == 3
+
+
+@pytest.mark.parametrize("kept", list(checkpoint.TYPES))
+def test_a_buffer_of_any_type_comes_back(tmp_path: Path, kept: torch.dtype) -> None:
+    recipe, setting = Recipe(epochs=2, batch=4), Setting(1)
+    network = nn.Sequential(nn.Linear(2, 3))
+    network.register_buffer("kept", torch.tensor([[1, 0, 1]]).to(kept))
+    kept_in = Checkpoints(tmp_path, recipe, identity(recipe, setting, "x"))
+    state = State.begin(network, recipe, setting)
+    state.best = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    kept_in.save(state)
+    network.kept = torch.zeros(1, 3, dtype=kept)
+    state.best = {}
+    kept_in.restore(state)
+    for found in (network.kept, state.best["kept"]):
+        assert found.dtype == kept
+        assert found.to(torch.float64 if not kept.is_complex else kept).tolist() == [[1, 0, 1]]
+
+
+@pytest.mark.parametrize("change", ["name", "shape", "type"])
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path, change: str) -> None:
+    recipe, setting = Recipe(epochs=2, batch=4), Setting(1)
+    kept = Checkpoints(tmp_path, recipe, identity(recipe, setting, "x"))
+    kept.save(State.begin(nn.Sequential(nn.Linear(2, 3)), recipe, setting))
+    other = {
+        "name": nn.Sequential(nn.ReLU(), nn.Linear(2, 3)),
+        "shape": nn.Sequential(nn.Linear(2, 4)),
+        "type": nn.Sequential(nn.Linear(2, 3).double()),
+    }[change]
+    text = (
+        f"checkpoint 0000000000 in {str(tmp_path)!r} is of a training with another network; go back to that, or delete "
+        "the folder to train from the start"
+    )
+    with pytest.raises(CheckpointError, match=f"^{re.escape(text)}$"):
+        kept.restore(State.begin(other, recipe, setting))
+
+
+def test_a_checkpoint_of_a_rear_with_other_code_is_refused(tmp_path: Path) -> None:
+    recipe, setting = Recipe(epochs=2, batch=4), Setting(1)
+    state = State.begin(builder()(), recipe, setting)
+    Checkpoints(tmp_path, recipe, identity(recipe, setting, "x", "one")).save(state)
+    text = "is of a training with another network: the source of its rear was another; go back to that, or delete"
+    with pytest.raises(CheckpointError, match=text):
+        Checkpoints(tmp_path, recipe, identity(recipe, setting, "x", "two")).restore(state)

@@ -106,7 +106,8 @@ class HeatMaps:
 
         from .. import networks
 
-        with self._lock:  # the modules would keep one another's gradients
+        # the modules would keep one another's gradients
+        with self._lock, self.classifier.guarded():
             preprocessing = self.classifier.preprocessing
             mean, std = torch.tensor(preprocessing.mean), torch.tensor(preprocessing.std)
             x = ((torch.tensor(pixels).float() - mean) / std).permute(2, 0, 1)[None]

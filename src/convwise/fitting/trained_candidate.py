@@ -3,11 +3,11 @@
 import copy
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import safetensors.numpy
 from numpy.typing import NDArray
 
 from .. import networks
@@ -15,6 +15,7 @@ from ..cost import Totals, analyze, sketch
 from ..data.reduction import Reduction
 from ..data.samples import Listing
 from ..errors import DivergedError, UsageError
+from ..guest import code_of, guarding
 from ..metrics import softmax
 from ..progress import Track
 from ..runtime.jobs import Job, pixels_job
@@ -26,6 +27,7 @@ from .draft import Draft
 from .options import Options
 from .start import Start
 from .task import Fitted, Floats, Judged, Step, Task
+from .trial_export import check_export
 
 if TYPE_CHECKING:
     from torch import nn
@@ -80,7 +82,12 @@ class TrainedCandidate:
     def cost(self, num_classes: int) -> Totals:
         """Counted on the network itself."""
         height, width, channels = self.preprocessing.shape
-        return analyze(self._kept(num_classes), (channels, height, width)).totals
+        with self._guarded():
+            return analyze(self._kept(num_classes), (channels, height, width)).totals
+
+    def _guarded(self) -> AbstractContextManager[None]:
+        """Around whatever runs layers of the user's."""
+        return nullcontext() if self.start.rear is None else guarding(self.start.rear[0])
 
     def _kept(self, num_classes: int) -> "nn.Module":
         """The network without numbers, as it is kept: without auxiliary heads."""
@@ -119,7 +126,8 @@ class TrainedCandidate:
         network = self.start.sketched(num_classes, resolution)
         shape = self.start.input_shape(network, resolution)
         part = self.start.trained(network).to("meta")
-        return training_memory(part, recipe, shape, images, held=self.start.held(images, shape, resolution))
+        with self._guarded():
+            return training_memory(part, recipe, shape, images, held=self.start.held(images, shape, resolution))
 
     def _smaller(self) -> Iterator[int]:
         """Halves of the resolution, down to the smallest that the network takes."""
@@ -132,8 +140,14 @@ class TrainedCandidate:
             yield size
 
     def prepare(self, track: Track) -> None:
-        """Load published weights."""
+        """Load published weights, and see whether layers of the user's can be exported.
+
+        Raises:
+            UsageError: they cannot, which must not be found out after training.
+        """
         self.start.prepare(track)
+        if self.start.rear is not None:
+            check_export(self.start.rear[0], self.start.network(2), self.preprocessing)
 
     def frozen(self) -> FrozenNetwork:
         """The network as it is before training."""
@@ -160,10 +174,12 @@ class TrainedCandidate:
         start = time.monotonic()
         data = self.start.data(rows, task, threads=threads, track=track)
         try:
-            trained = self._train(data, task.num_classes, draft, threads=threads, track=track)
+            with self._guarded():
+                trained = self._train(data, task.num_classes, draft, threads=threads, track=track)
         except DivergedError as error:
             raise DivergedError(f"{self._called}: {error}") from error
-        return self._fitted(trained, data, task, start)
+        with self._guarded():
+            return self._fitted(trained, data, task, start)
 
     def _train(self, data: "TrainingData", num_classes: int, draft: Draft, *, threads: int, track: Track) -> "Trained":
         """Begin to train, or go on."""
@@ -178,7 +194,7 @@ class TrainedCandidate:
         setting = usual._replace(
             precision=trial.precision, channels_last=trial.channels_last, threads=trial.threads, judged=trial.judged
         )
-        same = identity(data.recipe, setting, data.fingerprint)
+        same = identity(data.recipe, setting, data.fingerprint, self._code(num_classes))
         folder = draft.checkpoints(self.name if self.number == 1 else f"{self.name}-member{self.number}")
         return train(
             lambda: self._build(num_classes), data.recipe, setting, data.inputs, fit=data.fit,
@@ -196,7 +212,6 @@ class TrainedCandidate:
         graph = classifier_graph(network, data.preprocessing).SerializeToString(deterministic=True)
         session = FrozenNetwork(graph)
         notes = (*data.notes, *trained.notes, *_told(trained, self.recipe.epochs))
-        state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
         return Fitted(
             choice_probs=trained.probs[task.compare[data.choose]],
             judged=Judged(judge, task.labels[data.choose], trained.probs),
@@ -209,7 +224,7 @@ class TrainedCandidate:
             probs=lambda measured: _run(session, measured),
             fitted_on=data.learn,
             taught_by=task.taught.by if task.taught else (),
-            artefacts=lambda: (self._serialised(state), graph),
+            artefacts=lambda: (self._serialised(network), graph),
             pieces=self.start.pieces(task.num_classes),
             seconds=time.monotonic() - start,
             notes=tuple(f"{self._called}: {note}" for note in notes),
@@ -221,11 +236,20 @@ class TrainedCandidate:
         self.start.begin(network)
         return self.start.trained(network)
 
-    def _serialised(self, state: dict[str, NDArray[Any]]) -> bytes:
-        """The weights as safetensors; with a rear of the user's they are of no network that we have a name for."""
+    def _code(self, num_classes: int) -> str:
+        """Hash of that of the user's layers; empty without any."""
         if self.start.rear is None:
-            return serialise(state, self.network, self.start.arguments)
-        blob: bytes = safetensors.numpy.save(state)
+            return ""
+        return code_of(self.start.rear[0], self.start.sketched(num_classes).get_submodule("head"))
+
+    def _serialised(self, network: "nn.Module") -> bytes:
+        """The weights as safetensors; with a rear of the user's they are of no network that we have a name for."""
+        state = network.state_dict()
+        if self.start.rear is None:
+            return serialise({name: t.numpy() for name, t in state.items()}, self.network, self.start.arguments)
+        from safetensors.torch import save  # which knows types that numpy does not have
+
+        blob: bytes = save({name: tensor.contiguous().clone() for name, tensor in state.items()})
         return blob
 
     def _plan(self, data: "TrainingData", num_classes: int, usual: "Setting", draft: Draft) -> "Plan":

@@ -23,21 +23,26 @@ from .state import Epoch, Setting, State
 
 KEPT = 2
 SHORTEST, SHARE = 1.0, 0.02  # seconds between two checkpoints, and the share of the time that saving may take
-TYPES = {torch.float32: "F32", torch.int64: "I64", torch.uint8: "U8"}  # as safetensors names them
+TYPES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.complex64: "C64",
+    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.bool: "BOOL",
+    torch.uint64: "U64", torch.uint32: "U32", torch.uint16: "U16", torch.uint8: "U8",
+}  # fmt: skip  # as safetensors names them
 Identity = dict[str, Any]
 
 
-def identity(recipe: Recipe, setting: Setting, data: str) -> Identity:
+def identity(recipe: Recipe, setting: Setting, data: str, rear: str = "") -> Identity:
     """What a training must have in common with the one that it goes on with, down to the bits.
 
     Args:
         recipe: how.
         setting: how this machine computes.
         data: hash of what the weights learn from and the epochs are chosen by.
+        rear: hash of the code of the user's layers; empty where there are none.
     """
     versions = {"torch": torch.__version__} | (made_by() if recipe.augmentation != UNCHANGED else {})
     device = device_name(setting.device)
-    return {"recipe": recipe.to_json(), **versions, **setting._asdict(), "device": device, "images": data}
+    return {"recipe": recipe.to_json(), **versions, **setting._asdict(), "device": device, "images": data, "rear": rear}
 
 
 class Checkpoints:
@@ -59,8 +64,9 @@ class Checkpoints:
         """
         begun = time.monotonic()
         record = {
-            "same": self._same, "step": state.step, "history": state.history, "loss": state.loss,
-            "images": state.images, "waited": state.waited, "stopped": state.stopped, "seconds": state.seconds,
+            "same": self._same | {"network": _layout(state)},
+            "step": state.step, "history": state.history, "loss": state.loss, "images": state.images,
+            "waited": state.waited, "stopped": state.stopped, "seconds": state.seconds,
         }  # fmt: skip
         tensors = _tensors(state)
         tensors["generator"] = torch.get_rng_state()
@@ -104,7 +110,7 @@ class Checkpoints:
                 continue
             with safetensors.safe_open(path, "pt") as whole:
                 record = json.loads(whole.metadata()["record"])
-                self._check(path, record)
+                self._check(path, record, self._same | {"network": _layout(state)})
                 _restore(state, whole, record)
             for other in damaged:  # it would take the place of a whole one, and be told of again
                 other.unlink(missing_ok=True)
@@ -122,16 +128,20 @@ class Checkpoints:
         """The newest first."""
         return sorted(self.folder.glob("[0-9]*-*.safetensors"), reverse=True)
 
-    def _check(self, path: Path, record: Mapping[str, Any]) -> None:
+    def _check(self, path: Path, record: Mapping[str, Any], same: Identity) -> None:
         was = record["same"]
-        changed = next((name for name in self._same if self._same[name] != was.get(name)), "")
+        changed = next((name for name in same if same[name] != was.get(name)), "")
         if not changed:
             return
-        told = f"{changed} {was.get(changed)!r}, now {self._same[changed]!r}"
+        told = f"{changed} {was.get(changed)!r}, now {same[changed]!r}"
         if changed == "recipe":
             told = f"another recipe: {self._recipe.difference(was['recipe'])}"
         elif changed == "images":
             told = "other images, or other labels"
+        elif changed == "network":
+            told = "another network"
+        elif changed == "rear":
+            told = "another network: the source of its rear was another"
         raise CheckpointError(
             f"checkpoint {path.name[:10]} in {str(self.folder)!r} is of a training with {told}; "
             "go back to that, or delete the folder to train from the start"
@@ -151,6 +161,12 @@ def _chunks(tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> Iterato
     yield len(text).to_bytes(8, "little") + text
     for _, tensor in named:
         yield tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+
+
+def _layout(state: State) -> str:
+    """Hash of the names, shapes and types of all that a network holds."""
+    held = [(name, tuple(tensor.shape), str(tensor.dtype)) for name, tensor in state.network.state_dict().items()]
+    return hashlib.sha256(repr(held).encode()).hexdigest()
 
 
 def _tensors(state: State) -> dict[str, Tensor]:
