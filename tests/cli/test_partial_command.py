@@ -14,7 +14,7 @@ PARTIAL = (
     "--quiet",
 )  # fmt: skip
 RECIPE = (
-    "epochs = 40\nbatch = 8\nviews = 3\nlayer_decay = 0.5\n[augmentation]\nshift = 0.1\nrotation = 10\nerasing = 0.3\n"
+    "epochs = 120\nbatch = 8\nviews = 3\nlayer_decay = 0.5\n[augmentation]\nshift = 0.1\nrotation = 10\nerasing = 0.3\n"
 )
 MINE = """
 from torch import nn
@@ -53,7 +53,7 @@ def test_a_partial_training_that_is_killed_or_begins_with_a_warm_cache_ends_in_t
     found = stop_when(process, lambda: bool(steps(tmp_path / "run")), signal.SIGKILL)
     assert found.code == -signal.SIGKILL
     begun = steps(tmp_path / "run")[-1]
-    assert 0 < begun < 40 * 6
+    assert 0 < begun < 120 * 6
     found = trainer("fit", twenty, "--out", "run", "--resume", *PARTIAL[:-1]).ends(0)
     assert "activations" not in found.err  # they were on disk
     trainer("fit", twenty, "--out", "warm", *PARTIAL).ends(0)
@@ -63,7 +63,7 @@ def test_a_partial_training_that_is_killed_or_begins_with_a_warm_cache_ends_in_t
     assert [line.split(" (")[0].removeprefix("activations at stage7.block1 ") for line in told] == [
         "of images", "of view 1", "of view 2", "of view 3",
     ]  # fmt: skip
-    assert "steps of efficientnet_lite0 (40 epochs of about " in found.err
+    assert "steps of efficientnet_lite0 (120 epochs of about " in found.err
     assert weights_hash(tmp_path / "run") == weights_hash(tmp_path / "warm") == weights_hash(tmp_path / "cold")
 
 

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from ..cost.complaints import in_one_line
 from ..data.preprocessing import Preprocessing
 from ..errors import ConvwiseError, UsageError
 from ..guest import guarding
@@ -31,6 +30,8 @@ def check_export(spec: str, network: "nn.Module", preprocessing: Preprocessing) 
 
 def _reason(error: BaseException) -> str:
     """What was raised first, in one line: an exporter wraps it in pages of its own."""
+    from ..cost.complaints import in_one_line  # which imports torch
+
     while error.__cause__ is not None:
         error = error.__cause__
     text = in_one_line(next((line for line in str(error).splitlines() if line.strip()), ""))
