@@ -28,7 +28,7 @@ from .errors import DataError, UsageError
 from .metrics import softmax
 from .places import sha256_of
 from .runtime.cache import write_aside
-from .runtime.session import FrozenNetwork
+from .runtime.session import TOLERANCE, FrozenNetwork
 
 if TYPE_CHECKING:
     from torch import nn
@@ -171,15 +171,28 @@ class Classifier:
         """
         from safetensors.torch import load_file
 
-        network, state = self.build(), load_file(self.folder / "weights.safetensors")
+        network, state = self.build().eval(), load_file(self.folder / "weights.safetensors")
         shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
-        if self.rear is not None and shapes != {name: tensor.shape for name, tensor in state.items()}:
+        same = self.rear is None or shapes == {name: tensor.shape for name, tensor in state.items()}
+        if same:
+            network.load_state_dict(state)
+        if not same or (self.rear is not None and not self._agrees(network)):
             raise DataError(
                 f"classifier {str(self.folder)!r} was trained with other layers than {self.rear!r} builds now; restore "
                 "that module, or fit again"
             )
-        network.load_state_dict(state)
-        return network.eval()
+        return network
+
+    def _agrees(self, network: "nn.Module") -> bool:
+        """Whether a network gives what the graph gives of an image of noise, which layers of the user's may not."""
+        import torch
+
+        pixels = np.random.default_rng(0).integers(0, 256, (1, *self.preprocessing.shape), np.uint8)
+        expected = self.logits(pixels)
+        mean, std = (torch.tensor(levels) for levels in (self.preprocessing.mean, self.preprocessing.std))
+        with self.guarded(), torch.no_grad():
+            got = network(((torch.from_numpy(pixels).float() - mean) / std).permute(0, 3, 1, 2)).numpy()
+        return bool(np.abs(got - expected).max() <= TOLERANCE * max(1.0, float(np.abs(expected).max())))
 
     def _predict_one(self, image: object) -> Prediction:
         path = os.fspath(image) if isinstance(image, str | os.PathLike) else ""

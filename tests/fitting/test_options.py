@@ -80,6 +80,8 @@ VIEWS_UNUSED = (
          "transfer 'partial' needs published weights, and lenet5 has none; use transfer 'none' for it"),
         ({"network": ("lenet5",), "transfer": "full"},
          "transfer 'full' needs published weights, and lenet5 has none; use transfer 'none' for it"),
+        ({"transfer": "partial", "freeze": ""}, "freeze must not be empty; leave it out for none"),
+        ({"transfer": "partial", "rear": ""}, "rear must not be empty; leave it out for none"),
         ({"network": ("lenet5",), "transfer": "auto", "freeze": "stage1"},
          "freeze has no effect with transfer 'none'; leave it out, or take transfer 'partial' or 'auto'"),
         ({"freeze": "stage3"},
@@ -206,3 +208,11 @@ def test_a_recipe_is_in_the_record_and_its_difference_is_named() -> None:
     assert other.difference(options.to_json()) == "recipe with lr 0.1, now 0.2"
     named = Options(network=("lenet5",), recipe="paper")
     assert named.difference(Options(network=("lenet5",)).to_json()) == "recipe None, now 'paper'"
+
+
+def test_the_softmax_layer_alone_takes_a_recipe_for_its_views() -> None:
+    recipe = Recipe(views=2, augmentation=Augmentation(mirror=0.5))
+    options = Options(transfer="head", augment=True, recipe=recipe)
+    assert options.recipe_of("efficientnet_lite0", "head").views == 2
+    with pytest.raises(UsageError, match=r"^recipe has no effect: no candidate is trained by epochs; "):
+        Options(transfer="head", recipe=recipe)

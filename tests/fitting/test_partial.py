@@ -1,5 +1,6 @@
 """Training on from published weights, in part or whole: what moves, what stays byte for byte, and what comes out."""
 
+import importlib
 import json
 import re
 import sys
@@ -197,6 +198,12 @@ def test_layers_that_are_gone_or_others_are_one_line_and_predict_needs_none(
     )
     with pytest.raises(DataError, match=f"^{re.escape(text)}$"):
         classifier.to_torch()
+    sys.modules.pop("mine_of_partial", None)
+    (tmp_path / "mine_of_partial.py").write_text(MINE.replace("ReLU", "Tanh"))  # the same shapes, another network
+    importlib.invalidate_caches()
+    with pytest.raises(DataError, match=f"^{re.escape(text)}$"):
+        classifier.to_torch()
+    sys.modules.pop("mine_of_partial", None)
 
 
 def test_the_cut_may_be_the_stem_and_a_usual_one_is_taken_where_none_is_named(make: Make) -> None:

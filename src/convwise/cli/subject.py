@@ -101,7 +101,7 @@ def find_subject(
         if saved.rear is not None:
             shape = networks.input_shape(saved.network, saved.arguments, side)
             title = f"{saved.network} with the rear {saved.rear}"
-            return Subject(name, title, saved.arguments, len(saved.classes), shape, saved.build, casebook=False)
+            return Subject(name, title, saved.arguments, len(saved.classes), shape, saved.to_torch, casebook=False)
         return _of_casebook(name, saved.network, side, len(saved.classes), saved.arguments)
     given = _parsed(arguments)
     if foreign:

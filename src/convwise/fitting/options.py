@@ -123,6 +123,8 @@ class Options:
                         "'none' for it"
                     )
         for option, transfers in EFFECTIVE_WITH.items():
+            if getattr(self, option) == "":
+                raise UsageError(f"{option.replace('_', '-')} must not be empty; leave it out for none")
             taken = dict.fromkeys(self.transfer_of(name) for name in self.network)
             if getattr(self, option) is not None and not {*transfers} & {*taken}:
                 raise UsageError(
@@ -148,7 +150,9 @@ class Options:
             raise UsageError("offline has no effect: no candidate needs published weights; leave it out")
         if all(self.transfer_of(name) == "head" for name in self.network):
             for option in ("recipe", "augment", "epochs", "time_limit", "members", "teacher", "device"):
-                if getattr(self, option) not in (None, "auto") and (option, self.augment) != ("augment", True):
+                if self.augment and option in ("recipe", "augment"):  # views for the softmax layer
+                    continue
+                if getattr(self, option) not in (None, "auto"):
                     raise UsageError(
                         f"{option.replace('_', '-')} has no effect: no candidate is trained by epochs; "
                         "leave it out, or add transfer 'partial', 'full', 'auto' or 'none'"

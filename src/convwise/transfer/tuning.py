@@ -85,14 +85,13 @@ class Tuning:
             blocks, params, macs = found.get((layer.stage, state), (set(), 0, 0))
             found[layer.stage, state] = ({*blocks, names[place]}, params + layer.params, macs + layer.macs)
         pieces = (Piece(stage, len(blocks), s, *sums) for (stage, s), (blocks, *sums) in found.items())
-        return tuple(
-            piece for piece in pieces if piece.params or piece.macs
-        )  # pools have nothing that could be trained
+        return tuple(piece for piece in pieces if piece.params or piece.macs)  # pools have nothing to train
 
 
 def _last(network: nn.Module) -> str:
     """Name of the last layer."""
-    return f"head.{list(network.get_submodule('head')._modules)[-1]}"
+    *_, (name, _layer) = network.get_submodule("head").named_children()
+    return f"head.{name}"
 
 
 def _place(layer: str, names: list[str], last: str) -> int:
