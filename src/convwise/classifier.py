@@ -28,7 +28,7 @@ from .errors import DataError, UsageError
 from .metrics import softmax
 from .places import sha256_of
 from .runtime.cache import write_aside
-from .runtime.session import TOLERANCE, FrozenNetwork
+from .runtime.session import TOLERANCE, FrozenNetwork, relative_error
 
 if TYPE_CHECKING:
     from torch import nn
@@ -192,7 +192,7 @@ class Classifier:
         mean, std = (torch.tensor(levels) for levels in (self.preprocessing.mean, self.preprocessing.std))
         with self.guarded(), torch.no_grad():
             got = network(((torch.from_numpy(pixels).float() - mean) / std).permute(0, 3, 1, 2)).numpy()
-        return bool(np.abs(got - expected).max() <= TOLERANCE * max(1.0, float(np.abs(expected).max())))
+        return relative_error(got, expected) <= TOLERANCE
 
     def _predict_one(self, image: object) -> Prediction:
         path = os.fspath(image) if isinstance(image, str | os.PathLike) else ""

@@ -100,3 +100,14 @@ def bits(trained: Trained) -> str:
 def figures(trained: Trained) -> list[tuple[Any, ...]]:
     """The history without what was measured by the clock."""
     return [row[:5] for row in trained.history]
+
+
+class Fixed(nn.Module):
+    """The logits that it is given, whatever it sees."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, _pixels: Tensor) -> Tensor:
+        return self.logits

@@ -14,7 +14,7 @@ from convwise.training.batches import Batch, CachedViews, Images
 from convwise.training.loop import loss_of
 from convwise.training.recipe import Recipe
 
-from .helpers import GREY, augmented, bits, go, noise, stop_after
+from .helpers import GREY, Fixed, augmented, bits, go, noise, stop_after
 
 EVERYTHING = Augmentation.usual(*(name for name in OPERATIONS if name not in ("zoom", "shift")))
 MIXED = Augmentation(mixup=1.0, cutmix=1.0)
@@ -66,17 +66,6 @@ def test_batches_are_the_same_in_any_number_of_threads_and_from_any_one_on(threa
         assert len(found) == len(expected) - first
         for one, other in zip(found, expected[first:], strict=True):
             assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-
-
-class Fixed(nn.Module):
-    """The logits that it is given, whatever it sees."""
-
-    def __init__(self, logits: Tensor) -> None:
-        super().__init__()
-        self.logits = logits
-
-    def forward(self, _pixels: Tensor) -> Tensor:
-        return self.logits
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -12,7 +12,7 @@ from convwise.training.batches import Batch, CachedViews, Images, InMemory
 from convwise.training.loop import loss_of, pieces
 from convwise.training.recipe import Recipe
 
-from .helpers import augmented, bits, go, noise, stop_after
+from .helpers import Fixed, augmented, bits, go, noise, stop_after
 
 MIXED = Augmentation(mixup=1.0, cutmix=1.0)
 
@@ -20,17 +20,6 @@ MIXED = Augmentation(mixup=1.0, cutmix=1.0)
 def said(n: int, num_classes: int = 4, seed: int = 0) -> Tensor:
     """Shares of classes for each image (n, K)."""
     return torch.rand(n, num_classes, generator=torch.Generator().manual_seed(seed)).softmax(dim=1)
-
-
-class Fixed(nn.Module):
-    """The logits that it is given, whatever it sees."""
-
-    def __init__(self, logits: Tensor) -> None:
-        super().__init__()
-        self.logits = logits
-
-    def forward(self, _pixels: Tensor) -> Tensor:
-        return self.logits
 
 
 def test_the_loss_is_the_cross_entropy_against_the_shares() -> None:

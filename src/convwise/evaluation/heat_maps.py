@@ -26,7 +26,7 @@ from ..classifier import Classifier, Prediction
 from ..data import decoding
 from ..data.threads import map_in_order
 from ..errors import MachineError
-from ..runtime.session import TOLERANCE
+from ..runtime.session import TOLERANCE, relative_error
 from .overlay import overlay
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class HeatMaps:
             return None
         weight, bias = layer
         told = weight @ maps.mean(axis=(1, 2)) + bias
-        if np.abs(told - logits).max() > TOLERANCE * max(1.0, float(np.abs(logits).max())):
+        if not relative_error(told, logits) <= TOLERANCE:
             return None
         terms = np.tensordot(weight[label], maps, 1) + bias[label]
         return HeatMap(terms / np.float32(maps[0].size), exact=True)

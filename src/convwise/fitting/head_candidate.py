@@ -18,7 +18,7 @@ from ..progress import Track
 from ..runtime.body import Body, find_body, prepare_body
 from ..runtime.jobs import Job, features_job
 from ..runtime.prepared import prepared_job
-from ..runtime.session import TOLERANCE, FrozenNetwork
+from ..runtime.session import TOLERANCE, FrozenNetwork, relative_error
 from ..training.recipe import UNCHANGED, Recipe
 from ..transfer.design import Design
 from ..transfer.examples import with_views
@@ -189,6 +189,6 @@ class HeadCandidate:
         """
         pixels = np.random.default_rng(0).integers(0, 256, (1, *self.preprocessing.shape), np.uint8)
         expected = self.frozen().run(pixels, ["features"])[0] @ weight.T + bias
-        error = float(np.abs(FrozenNetwork(graph).run(pixels, ["logits"])[0] - expected).max())
-        if not error <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
+        error = relative_error(FrozenNetwork(graph).run(pixels, ["logits"])[0], expected)
+        if not error <= TOLERANCE:
             raise GateError(f"the classifier's graph differs from the layer that was measured: {error:.2g}")

@@ -20,7 +20,7 @@ from ..data.preprocessing import Preprocessing
 from ..errors import GateError, UsageError
 from .emit import Emission, UnsupportedLayerError, emit_part
 from .onnx_head import name_outputs
-from .session import TOLERANCE, FrozenNetwork
+from .session import TOLERANCE, FrozenNetwork, relative_error
 
 OPSET, IR_VERSION = 20, 10  # what ONNX Runtime 1.20 and later read
 
@@ -142,6 +142,5 @@ def _torch_onnx(wrapped: PixelNetwork, pixels: Tensor) -> onnx.ModelProto:
 def _hold_to_eager(model: onnx.ModelProto, pixels: NDArray[np.uint8], expected: dict[str, NDArray[np.float32]]) -> None:
     got = FrozenNetwork(model.SerializeToString()).run(pixels, list(expected))
     for (cut, reference), value in zip(expected.items(), got, strict=True):
-        error = float(np.max(np.abs(value - reference))) / max(1.0, float(np.max(np.abs(reference))))
-        if not error <= TOLERANCE:
+        if not (error := relative_error(value, reference)) <= TOLERANCE:
             raise GateError(f"the exported graph differs from torch at {cut}: {error:.2g}, allowed {TOLERANCE:.0e}")

@@ -22,6 +22,11 @@ onnxruntime.set_default_logger_severity(3)  # errors only: its warnings are abou
 TOLERANCE = 1e-4
 
 
+def relative_error(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """What is held to `TOLERANCE`; nan, which is within no tolerance, where one of the numbers is none."""
+    return float(np.abs(found - expected).max()) / max(1.0, float(np.abs(expected).max()))
+
+
 @cache
 def cpu_name() -> str:
     """What the network runs on."""
