@@ -1,10 +1,9 @@
 """Batches of augmented images on 2 cores: convwise's threads against a DataLoader with 2 workers and albumentations.
 
 Both give uint8 batches of 224 px photos (ants and bees), in a new random order each epoch, decoding the JPEG files
-every time. convwise also as `fit` works: from prepared images, whose making is not counted, and, as where these find
-no room, from files whose shorter side is reduced to what prepared images have. Epochs of all are interleaved; the
-first of each is not counted, and workers stay alive between epochs. CPU seconds, of workers too, stand beside the wall
-time in the JSON line.
+every time, as `fit` does where prepared images find no room; convwise also from prepared images, whose making is not
+counted. Epochs of all are interleaved; the first of each is not counted, and workers stay alive between epochs. CPU
+seconds, of workers too, stand beside the wall time in the JSON line.
 """
 
 import os
@@ -41,7 +40,6 @@ CROP = Augmentation.usual("mirror", "area")
 ROWS = (  # what, ours, peer, floor
     ("everything on, from JPEG files", "all, files", "all", 3.0),
     ("random resized crop and mirror, from JPEG files", "crop, files", "crop", 1.0),
-    ("random resized crop and mirror, from files as `fit` reads them", "crop, reduced files", "crop", 1.0),
     ("random resized crop and mirror, from prepared images", "crop, prepared", "crop", 3.0),
 )
 
@@ -75,11 +73,9 @@ def photo_rates(data: Path, repetitions: int) -> tuple[dict[str, list[Rate]], in
     listing = list_folder(data)
     paths = [listing.path(sample) for sample in found.samples]
     files = FileImages(listing, found.samples, Reduction.for_training(preprocessing, CROP, resize=False))
-    reduced = FileImages(listing, found.samples, Reduction.for_training(preprocessing, CROP))
     loaders = {
         "all, files": ours(files, len(files), EVERYTHING, preprocessing),
         "crop, files": ours(files, len(files), CROP, preprocessing),
-        "crop, reduced files": ours(reduced, len(files), CROP, preprocessing),
         "all, prepared": ours(found.rows[0], len(files), EVERYTHING, preprocessing),
         "crop, prepared": ours(found.rows[0], len(files), CROP, preprocessing),
         "all": peer(paths, augmenters.albumentations_all(SIDE)),

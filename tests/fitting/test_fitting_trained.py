@@ -109,6 +109,15 @@ def interrupted(items: Iterable[T], total: int, what: str) -> Iterable[T]:  # no
             raise KeyboardInterrupt
 
 
+def stop(photos: Path, options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupt the run `stopped` after its checkpoint."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "due", lambda _: True)
+        with pytest.raises(KeyboardInterrupt):
+            fit(photos, options, out="stopped", track=interrupted)
+    assert list(Path("stopped.partial").glob("checkpoints/*/*.safetensors"))
+
+
 def test_augmentation_is_part_of_a_training_and_of_its_record(in_tmp_path: Path, photos: Path) -> None:
     options = Options(network=LENET, recipe=CHANGED, threads=2)
     run = fit(photos, options, out="run")
@@ -133,10 +142,8 @@ def test_a_training_takes_the_principal_colours_of_its_own_images_and_records_th
     assert run.record["options"]["recipe"]["augmentation"]["pca_colours"] == "own"
     given = tuple(map(tuple, colours))
     assert given != Augmentation().pca_colours
-    monkeypatch.setattr(Checkpoints, "due", lambda _: True)
-    with pytest.raises(KeyboardInterrupt):
-        fit(photos, options, out="again", track=interrupted)
-    assert weights_hash(fit(photos, options, out="again")) == weights_hash(run)
+    stop(photos, options, monkeypatch)
+    assert weights_hash(fit(photos, options, out="stopped")) == weights_hash(run)
     by_hand = replace(recipe, augmentation=replace(own, pca_colours=given))
     assert weights_hash(fit(photos, replace(options, recipe=by_hand), out="by_hand")) == weights_hash(run)
 
@@ -147,11 +154,8 @@ def test_a_training_with_augmentation_that_is_interrupted_ends_in_the_same_weigh
     del in_tmp_path
     options = Options(network=LENET, recipe=CHANGED, threads=1)
     expected = weights_hash(fit(photos, options, out="whole"))
-    monkeypatch.setattr(Checkpoints, "due", lambda _: True)
-    with pytest.raises(KeyboardInterrupt):
-        fit(photos, options, out="run", track=interrupted)
-    assert list(Path("run.partial", "checkpoints", "lenet5").iterdir())
-    assert weights_hash(fit(photos, options, out="run")) == expected
+    stop(photos, options, monkeypatch)
+    assert weights_hash(fit(photos, options, out="stopped")) == expected
 
 
 @pytest.mark.parametrize(
@@ -164,6 +168,8 @@ def test_a_file_that_fails_in_mid_training_costs_no_checkpoint(
 ) -> None:  # fmt: skip
     shutil.copytree(photos, "data")
     options = Options(network=LENET, recipe=CHANGED, threads=1)
+    monkeypatch.setenv("CONVWISE_CACHE_GB", "3e-5")  # no room for whole images: training reads the files
+    monkeypatch.setenv("CONVWISE_CACHE", str(in_tmp_path / "small"))
     expected = weights_hash(fit("data", options, out="whole"))
     files = {path: path.read_bytes() for path in Path("data").glob("*/*")}
 
@@ -174,8 +180,6 @@ def test_a_file_that_fails_in_mid_training_costs_no_checkpoint(
                 for path in files:
                     damage(path, *((b"no image",) if damage is Path.write_bytes else ()))
 
-    monkeypatch.setenv("CONVWISE_CACHE_GB", "3e-5")  # no room for whole images: training reads the files
-    monkeypatch.setenv("CONVWISE_CACHE", str(in_tmp_path / "small"))
     monkeypatch.setattr(Checkpoints, "due", lambda _: True)
     with pytest.raises(error, match=f"^image '.*' {told}"):
         fit("data", options, out="run", track=damaging)
@@ -213,17 +217,34 @@ def test_candidates_that_all_diverge_are_an_error_that_names_them(in_tmp_path: P
     assert not list(in_tmp_path.iterdir())
 
 
-def test_a_cache_without_room_for_prepared_images_changes_no_bit(
+def test_a_cache_without_room_for_prepared_images_is_told_and_a_resumed_run_goes_on_as_it_began(
     in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del in_tmp_path
     options = Options(network=LENET, recipe=CHANGED, threads=2)
     run = fit(photos, options, out="run")
-    assert run.result["notes"] == []
-    monkeypatch.setenv("CONVWISE_CACHE_GB", "3e-5")  # 30 times 28 x 28 pixels are 23,520 bytes; whole images are more
-    small = fit(photos, options, out="small")
-    assert small.result["notes"] == [f"lenet5: {FROM_FILES}"]
-    assert weights_hash(small) == weights_hash(run)
+    assert (run.result["notes"], run.record["from_files"]) == ([], False)
+    with monkeypatch.context() as small_cache:
+        small_cache.setenv("CONVWISE_CACHE_GB", "3e-5")  # 30 times 28 x 28 pixels are 23,520 bytes; images are more
+        small = fit(photos, options, out="small")
+        assert (small.result["notes"], small.record["from_files"]) == ([f"lenet5: {FROM_FILES}"], True)
+        stop(photos, options, monkeypatch)
+    resumed = fit(photos, options, out="stopped")
+    assert resumed.record["from_files"]
+    assert weights_hash(resumed) == weights_hash(small)
+
+
+def test_a_run_that_began_with_prepared_images_changes_no_bit_when_their_room_is_gone(
+    in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del in_tmp_path
+    options = Options(network=LENET, recipe=CHANGED, threads=2)
+    whole = fit(photos, options, out="run")
+    stop(photos, options, monkeypatch)
+    monkeypatch.setenv("CONVWISE_CACHE_GB", "3e-5")
+    resumed = fit(photos, options, out="stopped")
+    assert (resumed.result["notes"], resumed.record["from_files"]) == ([f"lenet5: {FROM_FILES}"], False)
+    assert weights_hash(resumed) == weights_hash(whole)
 
 
 def test_a_resumed_training_keeps_the_setting_that_the_trial_chose(

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from convwise.data.augmentation import Augmentation
 from convwise.data.augmentation.colour import principal_colours
 from convwise.data.preprocessing import Preprocessing
+from convwise.data.reduction import Reduction
 from convwise.data.samples import Listing, Sample
 from convwise.data.sources import Files
 from convwise.errors import DataError
@@ -91,19 +93,38 @@ def test_own_colours_are_those_of_the_images_to_learn_from() -> None:
     assert make(MOVED).recipe == MOVED
 
 
-def test_images_without_room_come_from_their_files_with_the_same_pixels(tmp_path: Path) -> None:
-    evaluated, whole = rows()
+def on_disk(folder: Path, whole: NDArray[np.uint8]) -> Task:
     for i, image in enumerate(whole):
-        Image.fromarray(image).save(tmp_path / f"{i}.png")
-    hashes = [hashlib.sha256((tmp_path / f"{i}.png").read_bytes()).hexdigest() for i in range(len(whole))]
+        Image.fromarray(image).save(folder / f"{i}.png")
+    hashes = [hashlib.sha256((folder / f"{i}.png").read_bytes()).hexdigest() for i in range(len(whole))]
     samples = tuple(replace(s, sha256=sha256) for s, sha256 in zip(task().samples, hashes, strict=True))
-    given = task(listing=listing(tmp_path), samples=samples)
-    prepared = training_data([evaluated, whole], given, MOVED, COLOUR, threads=1)
+    return task(listing=listing(folder), samples=samples)
+
+
+def test_prepared_images_that_have_no_room_any_more_come_from_their_files_with_the_same_pixels(tmp_path: Path) -> None:
+    evaluated, _ = rows()
+    whole = np.random.default_rng(0).integers(0, 256, (10, 16, 32, 3), np.uint8)
+    given = on_disk(tmp_path, whole)
+    reduction = Reduction.for_training(COLOUR, MOVED.augmentation)
+    reduced = [reduction.apply(Image.fromarray(image)) for image in whole]
+    assert reduced[0].shape == (8, 16, 3)
+    prepared = training_data([evaluated, reduced], given, MOVED, COLOUR, threads=1)
     read = training_data([evaluated], given, MOVED, COLOUR, threads=2)
     assert prepared.notes == ()
     assert read.notes == (FROM_FILES,)
     assert read.fingerprint == prepared.fingerprint
     for one, other in zip(read.fit.epoch(1, 0), prepared.fit.epoch(1, 0), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_a_run_that_began_from_files_takes_them_as_they_are(tmp_path: Path) -> None:
+    evaluated, _ = rows()
+    whole = np.random.default_rng(0).integers(0, 256, (10, 16, 32, 3), np.uint8)
+    given = replace(on_disk(tmp_path, whole), from_files=True)
+    read = training_data([evaluated], given, MOVED, COLOUR, threads=2)
+    expected = training_data([evaluated, list(whole)], given, MOVED, COLOUR, threads=1)
+    assert read.fingerprint != make(MOVED, replace(given, from_files=False)).fingerprint
+    for one, other in zip(read.fit.epoch(1, 0), expected.fit.epoch(1, 0), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 

@@ -57,6 +57,7 @@ class Task:
         compare: on which samples the candidates are compared with one another.
         balance: weigh all classes alike.
         taught: what a training by epochs learns of a teacher; None without one.
+        from_files: whether training reads whole images from their files, as they are, since prepared ones had no room.
     """
 
     listing: Listing
@@ -70,6 +71,7 @@ class Task:
     compare: Mask
     balance: bool
     taught: Taught | None = None
+    from_files: bool = False
 
     @property
     def targets(self) -> NDArray[np.int64] | Floats:
@@ -77,8 +79,17 @@ class Task:
         return self.labels if self.taught is None else self.taught.shares
 
 
-def make_task(listing: Listing, roles: Roles, options: Options, *, trained: bool) -> Task:
-    """Share out who fits, who chooses and who compares; `trained` is whether a candidate is trained by epochs.
+def make_task(
+    listing: Listing, roles: Roles, options: Options, *, trained: bool, from_files: bool = False
+) -> Task:  # fmt: skip
+    """Share out who fits, who chooses and who compares.
+
+    Args:
+        listing: where the samples are.
+        roles: of them.
+        options: of the run.
+        trained: whether a candidate is trained by epochs.
+        from_files: as in `Task`.
 
     Raises:
         DataError: such a training has no image to choose its epoch by.
@@ -102,6 +113,7 @@ def make_task(listing: Listing, roles: Roles, options: Options, *, trained: bool
         listing=listing, samples=samples,
         labels=np.array(roles.labels(samples), np.int64), num_classes=len(roles.classes), train=train, held_out=tenth,
         val=val, folds=fold_of, compare=compare, balance=options.balance,
+        from_files=from_files,
     )  # fmt: skip
 
 

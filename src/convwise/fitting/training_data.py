@@ -78,7 +78,7 @@ def training_data(
         preprocessing = replace(preprocessing, mean=mean, std=std)
     recipe = with_colours(recipe, pixels, learn)
     judged = Images(*tensors((pixels, task.labels, weights), choose))
-    reduction = Reduction.for_training(preprocessing, recipe.augmentation)
+    reduction = Reduction.for_training(preprocessing, recipe.augmentation, resize=not task.from_files)
     made = {"preprocessing": preprocessing.to_json(), "reduction": reduction.to_json()}
     same = fingerprint(task, (learn, choose), weights, made)
     targets, of_loss = tensors((task.targets, weights), learn)

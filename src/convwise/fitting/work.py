@@ -38,10 +38,11 @@ def make_outcome(
     teacher = load_teacher(options)
     candidates = _within_means(listing, options, draft, track)
     prepared = time.monotonic()
-    gathered, rows = _gather(listing, candidates, threads, track)
+    gathered, rows, from_files = _gather(listing, candidates, draft, threads, track)
     collected = time.monotonic()
     roles = assign(gathered.samples, options.split_seed)
-    task = make_task(listing, roles, options, trained=any(c.transfer != "head" for c in candidates))
+    trained = any(c.transfer != "head" for c in candidates)
+    task = make_task(listing, roles, options, trained=trained, from_files=from_files)
     task = taught(task, roles, teacher, threads=threads, track=track)
     fits, diverged = fit_all(candidates, rows, task, draft, options, track=track)
     steps = {"prepare": prepared - start, "gather": collected - prepared, "fit": time.monotonic() - collected}
@@ -79,16 +80,26 @@ def _within_means(listing: Listing, options: Options, draft: Draft, track: Track
 
 
 def _gather(
-    listing: Listing, candidates: Sequence[Candidate], threads: int, track: Track
-) -> tuple[Gathered, Rows]:  # fmt: skip
-    """One pass for all candidates, and the rows shared out among them."""
-    wanted = _with_room([c.jobs(listing) for c in candidates], listing)
+    listing: Listing, candidates: Sequence[Candidate], draft: Draft, threads: int, track: Track
+) -> tuple[Gathered, Rows, bool]:  # fmt: skip
+    """One pass for all candidates, and the rows shared out among them.
+
+    Candidates can do without all but their first rows: where there is no room for the rest, training reads files.
+
+    Returns:
+        What was gathered; the rows; and whether the run reads files since it began, as a resumed one goes on to do.
+    """
+    wanted = [c.jobs(listing) for c in candidates]
+    room = not draft.record.get("from_files") and _has_room(wanted, listing)
+    from_files = draft.record.get("from_files", not room)
+    wanted = wanted if room else [jobs[:1] for jobs in wanted]
     unique = _unique(wanted)
     gathered = gather(listing, list(unique.values()), threads=threads, track=track)
     gathered.check(listing)
     check_splits(listing, gathered.samples)
+    draft.note("from_files", from_files)
     rows = dict(zip(unique, gathered.rows, strict=True))
-    return gathered, [[rows[job.rows.folder] for job in jobs] for jobs in wanted]
+    return gathered, [[rows[job.rows.folder] for job in jobs] for jobs in wanted], from_files
 
 
 def _unique(wanted: list[list[Job]]) -> dict[Path, Job]:
@@ -96,10 +107,9 @@ def _unique(wanted: list[list[Job]]) -> dict[Path, Job]:
     return {job.rows.folder: job for job in chain(*wanted)}
 
 
-def _with_room(wanted: list[list[Job]], listing: Listing) -> list[list[Job]]:
-    """Leave out what candidates can do without, all but their first, where their rows find no room."""
-    least = [jobs[:1] for jobs in wanted]
-    return wanted if wanted == least or has_room(list(_unique(wanted).values()), listing) else least
+def _has_room(wanted: list[list[Job]], listing: Listing) -> bool:
+    """Whether there is room for what candidates can do without, all but their first; nothing needs none."""
+    return all(len(jobs) == 1 for jobs in wanted) or has_room(list(_unique(wanted).values()), listing)
 
 
 def _compare(fits: Sequence[Fit], task: Task) -> tuple[Tried, ...]:
