@@ -2,9 +2,9 @@
 
 Each row is `convwise fit FOLDER --transfer RUNG --resolution 96` with EfficientNet-Lite0, from an empty cache, start-up
 and the measurement included: 2,000 training images, 200 a class, evenly spaced in the 50,000, seeds 0 to 2, and the
-10,000 of `test`, which have chosen nothing, the recipe included. `--images 20000` has ten times as many; `--seeds 1`
-and the first two rungs of that take an hour. The interval is that of the first seed. A rung is promised so many points of top-1 over
-the softmax layer, means of the seeds.
+10,000 of `test`, which have chosen nothing, the recipe included. `--images 20000` has ten times as many; with one
+seed and the first two rungs that takes an hour. The interval is that of the first seed. A rung is promised so many
+points of top-1 over the softmax layer, means of the seeds.
 """
 
 import argparse
