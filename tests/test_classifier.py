@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 
 from convwise import networks
-from convwise.classifier import Architecture, Classifier, Prediction, _own_sha256, load, save
+from convwise.classifier import Architecture, Classifier, Prediction, load, save
+from convwise.classifier.folder import _own_sha256
 from convwise.cost import Totals
 from convwise.data.preprocessing import Preprocessing
 from convwise.data.provenance import ImageSet, Provenance

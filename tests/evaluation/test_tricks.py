@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from convwise.classifier import Classifier, _own_sha256, load
+from convwise.classifier import Classifier, load
+from convwise.classifier.folder import _own_sha256
 from convwise.data import decoding
 from convwise.data.samples import Listing, list_folder
 from convwise.data.sources import Files

@@ -245,7 +245,7 @@ def test_a_full_disk_keeps_what_was_begun(in_tmp_path: Path, photos: Path, monke
         r"^the run could not be written: '.*weights\.safetensors': No space left on device; computed features are kept"
     )
     with monkeypatch.context() as patch:
-        patch.setattr("convwise.classifier.write_aside", write_aside)
+        patch.setattr("convwise.classifier.folder.write_aside", write_aside)
         with pytest.raises(MachineError, match=text):
             fit(photos, QUICK, out="a")
     assert not (in_tmp_path / "a").exists()

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from convwise.classifier import _own_sha256, load
+from convwise.classifier import load
+from convwise.classifier.folder import _own_sha256
 from convwise.data.provenance import ImageSet
 from convwise.data.roles import assign
 from convwise.data.samples import Listing, list_folder
