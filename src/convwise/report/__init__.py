@@ -1,6 +1,7 @@
 """Pictures, tables, the one-file HTML page that a run leaves behind."""
 
-from .page import (
+from .page import render, write
+from .record import (
     Calibration,
     Candidate,
     ClassScores,
@@ -19,8 +20,6 @@ from .page import (
     Skipped,
     Split,
     Together,
-    render,
-    write,
 )
 
 __all__ = [
