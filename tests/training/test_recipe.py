@@ -10,8 +10,11 @@ import pytest
 from convwise import networks
 from convwise.data.augmentation import Augmentation
 from convwise.errors import UsageError
-from convwise.training.recipe import RULES, Recipe, rate, shorter
-from convwise.training.recipes import NAMES, PAPERS, WITHOUT_NORM, named, recipe_for, usual_augmentation
+from convwise.training.paper_recipes import PAPERS
+from convwise.training.recipe import Recipe, shorter
+from convwise.training.recipe_rules import RULES
+from convwise.training.recipes import NAMES, WITHOUT_NORM, named, recipe_for, usual_augmentation
+from convwise.training.schedule import rate
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from .device import on_device, reproducible
 from .judging import Judge, Normalise
 from .optimizers import average
 from .precision import products_in
-from .recipe import Recipe, rate
+from .recipe import Recipe
+from .schedule import rate
 from .state import Epoch, Setting, State
 
 

@@ -1,19 +1,15 @@
 """How a network is trained: one frozen record, saved with the run, readable from a TOML file."""
 
-import math
-import tomllib
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields, replace
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..data.augmentation import Augmentation
 from ..errors import UsageError, one_of
+from . import recipe_file
+from .recipe_rules import EFFECTIVE_WITH, OPTIMIZERS, PRECISIONS, RULES, SCHEDULES
 
-OPTIMIZERS = ("sgd", "adamw", "rmsprop")
-SCHEDULES = ("linear", "cosine", "steps", "constant")
-PRECISIONS = ("auto", "float32", "bfloat16")
 UNCHANGED = Augmentation()  # the images as they are
 AUX_WEIGHT = 0.3  # GoogLeNet, section 5
 
@@ -91,7 +87,7 @@ class Recipe:
         """
         for name, rule in RULES.items():
             value = getattr(self, name)
-            if not (value is None and rule.optional) and not (_is(value, rule.kind) and rule.allows(value)):
+            if not rule.takes(value):
                 raise UsageError(f"{name} must be {rule.words}, got {value!r}")
         for name, allowed in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
             if getattr(self, name) not in allowed:
@@ -149,87 +145,13 @@ class Recipe:
         Raises:
             UsageError: it cannot be read, or a field or value in it cannot be used.
         """
-        where = f"recipe {str(path)!r}"
+        given = recipe_file.read(path)
         try:
-            given: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UsageError(f"{where} cannot be read: {error.strerror or error}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"{where} is not TOML: {' '.join(str(error).split())}") from None
-        names = [field.name for field in fields(cls)]
-        try:
-            for name in given:
-                if name not in names:
-                    raise one_of("field", name, names)
-            values: dict[str, Any] = {name: _tuples(value) for name, value in given.items()}
-            if "augmentation" in given:
-                values["augmentation"] = _augmentation(given["augmentation"])
-            recipe = cls(**values)
+            recipe = cls(**recipe_file.values(given, [field.name for field in fields(cls)]))
             recipe.check_effect(given)
         except UsageError as error:
-            raise UsageError(f"{where}: {error}") from None
+            raise UsageError(f"recipe {str(path)!r}: {error}") from None
         return recipe
-
-
-class Rule(NamedTuple):
-    """What a field may hold."""
-
-    kind: type
-    words: str
-    allows: Callable[[Any], bool]
-    optional: bool = False
-
-
-def _rate_drops(drops: tuple[Any, ...]) -> bool:
-    """Pairs of numbers, epochs rising."""
-    pairs = all(_is(d, tuple) and len(d) == 2 and all(_is(v, float) and 0 <= v < math.inf for v in d) for d in drops)
-    return pairs and all(a[0] < b[0] for a, b in pairwise(drops))
-
-
-COUNT = Rule(int, "a whole number of at least 1", lambda v: v >= 1)
-SWITCH = Rule(bool, "true or false", lambda _: True)
-SHARE = Rule(float, "a number of at least 0 and below 1", lambda v: 0 <= v < 1)
-POSITIVE = Rule(float, "a number above 0", lambda v: 0 < v < math.inf)
-NO_LESS_THAN_0 = Rule(float, "a number of at least 0", lambda v: 0 <= v < math.inf)
-PAIR = Rule(tuple, "two numbers of at least 0 and below 1", lambda v: len(v) == 2 and all(map(_is_share, v)))
-DROPS = Rule(tuple, "pairs of an epoch and a share of lr, epochs rising", lambda v: _rate_drops(v))
-RULES = {
-    "epochs": COUNT, "batch": COUNT, "accumulate": COUNT, "lr": POSITIVE, "momentum": SHARE, "nesterov": SWITCH,
-    "betas": PAIR, "epsilon": POSITIVE, "views": COUNT,
-    "layer_decay": Rule(float, "a number above 0 and at most 1", lambda v: 0 < v <= 1),
-    "weight_decay": NO_LESS_THAN_0, "decay_all": SWITCH, "warm_up": SHARE,
-    "drops": DROPS, "label_smoothing": SHARE, "clip": POSITIVE._replace(optional=True),
-    "ema": SHARE._replace(optional=True), "aux_weight": NO_LESS_THAN_0._replace(optional=True),
-    "patience": COUNT._replace(optional=True),
-    "balance": SWITCH, "channels_last": SWITCH._replace(optional=True), "time_limit": POSITIVE._replace(optional=True),
-    "seed": Rule(int, "a whole number of at least 0 and below 2^63", lambda v: 0 <= v < 2**63),
-}  # fmt: skip
-EFFECTIVE_WITH = {"momentum": ("sgd", "rmsprop"), "nesterov": ("sgd",), "betas": ("adamw",), "epsilon": ("rmsprop",)}
-
-
-def _is(value: object, kind: type) -> bool:
-    """Whether a value is of a kind; a whole number is a number too, a switch is none."""
-    return type(value) is kind or (kind is float and type(value) is int)
-
-
-def _is_share(value: object) -> bool:
-    return _is(value, float) and SHARE.allows(value)
-
-
-def _tuples(value: object) -> object:
-    """TOML's lists as tuples, at any depth."""
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def _augmentation(table: object) -> Augmentation:
-    """The record in a recipe's table.
-
-    Raises:
-        UsageError: it is no table, or something in it cannot be used.
-    """
-    if not isinstance(table, dict):
-        raise UsageError(f"augmentation must be a table, [augmentation] and strengths below it, got {table!r}")
-    return Augmentation.from_json(table)
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
@@ -238,26 +160,6 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
     for name, value in record.items():
         flat |= {f"{name}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {name: value}
     return flat
-
-
-def rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """Learning rate of a step, as a share of the recipe's peak.
-
-    Args:
-        recipe: how.
-        step: counted from 0 over all epochs.
-        steps_per_epoch: of the optimiser.
-    """
-    steps = recipe.epochs * steps_per_epoch
-    warm_up = max(1, int(recipe.warm_up * steps)) if recipe.warm_up else 0
-    if step < warm_up:
-        return (step + 1) / warm_up
-    left = max(0.0, (steps - step) / max(1, steps - warm_up))
-    if recipe.schedule == "linear":
-        return left
-    if recipe.schedule == "cosine":
-        return 0.5 - 0.5 * math.cos(math.pi * left)
-    return next((share for epoch, share in reversed(recipe.drops) if step >= epoch * steps_per_epoch), 1.0)
 
 
 def shorter(recipe: Recipe, epochs: int) -> Recipe:
