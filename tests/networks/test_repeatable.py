@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from convwise import networks
 from convwise.networks.repeatable import AdaptiveAvgPool2d, LocalResponseNorm
-from convwise.training.loop import all_logits
+from convwise.training.loss import all_logits
 
 # Of `torch.use_deterministic_algorithms`: gradients without such an algorithm, as far as a network could have them.
 BY_CHANCE = {

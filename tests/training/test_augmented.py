@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from convwise.data.augmentation import OPERATIONS, Augmentation
 from convwise.data.augmentation.batches import Epoch
 from convwise.training.batches import Batch, CachedViews, Images
-from convwise.training.loop import loss_of
+from convwise.training.loss import loss_of
 from convwise.training.recipe import Recipe
 
 from .helpers import GREY, Fixed, augmented, bits, go, noise, stop_after

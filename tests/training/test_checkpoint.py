@@ -26,6 +26,7 @@ from convwise.training import checkpoint
 from convwise.training.checkpoint import Checkpoints, identity
 from convwise.training.recipe import Recipe
 from convwise.training.state import Setting, State
+from convwise.training.state_file import TYPES
 
 from .helpers import COLOUR, GREY, bits, builder, figures, fingerprint, go, noise, quiet, stop_after
 
@@ -288,7 +289,7 @@ def test_a_time_limit_counts_what_was_trained_before(tmp_path: Path) -> None:
     assert state.step == 3
 
 
-@pytest.mark.parametrize("kept", list(checkpoint.TYPES))
+@pytest.mark.parametrize("kept", list(TYPES))
 def test_a_buffer_of_any_type_comes_back(tmp_path: Path, kept: torch.dtype) -> None:
     recipe, setting = Recipe(epochs=2, batch=4), Setting(1)
     network = nn.Sequential(nn.Linear(2, 3))

@@ -13,7 +13,8 @@ from convwise.data.preprocessing import Preprocessing
 from convwise.errors import DataError, UsageError
 from convwise.training.batches import Batch, Images, InMemory, batch_sizes
 from convwise.training.judging import Judge
-from convwise.training.loop import epochs, finish_epoch, loss_of, normaliser, pieces, train, train_epoch
+from convwise.training.loop import epochs, finish_epoch, normaliser, pieces, train, train_epoch
+from convwise.training.loss import loss_of
 from convwise.training.optimizers import average, make_optimizer
 from convwise.training.recipe import Recipe
 from convwise.training.state import Setting, State

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from convwise.data.augmentation import Augmentation
 from convwise.training.batches import Batch, CachedViews, Images, InMemory
-from convwise.training.loop import loss_of, pieces
+from convwise.training.loop import pieces
+from convwise.training.loss import loss_of
 from convwise.training.recipe import Recipe
 
 from .helpers import Fixed, augmented, bits, go, noise, stop_after

@@ -3,13 +3,12 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..errors import DivergedError, UsageError
 from ..progress import Track
@@ -17,19 +16,12 @@ from .batches import Batch, Batches, Images, Inputs, epoch_seed
 from .checkpoint import Checkpoints
 from .device import on_device, reproducible
 from .judging import Judge, Normalise
+from .loss import loss_of
 from .optimizers import average
 from .precision import products_in
 from .recipe import Recipe
 from .schedule import rate
 from .state import Epoch, Setting, State
-
-
-class WithAux(Protocol):
-    """A network that has auxiliary heads."""
-
-    def forward_aux(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Logits, and those of each auxiliary head."""
-        ...
 
 
 class Trained(NamedTuple):
@@ -146,28 +138,6 @@ def backward(state: State, recipe: Recipe, piece: Batch, whole: int, normalise: 
     loss = loss * (len(piece.labels) / whole)
     loss.backward()
     return loss.item()
-
-
-def loss_of(network: Callable[[Tensor], Tensor], recipe: Recipe, batch: Batch) -> Tensor:
-    """Mean loss over a batch of normalised pixels (B, C, H, W), that of auxiliary heads included."""
-
-    def mean_loss(logits: Tensor) -> Tensor:
-        smoothing = recipe.label_smoothing
-        losses = F.cross_entropy(logits.float(), batch.labels, reduction="none", label_smoothing=smoothing)
-        return (losses * batch.weights).mean()
-
-    if not recipe.auxiliary:
-        return mean_loss(network(batch.pixels))
-    logits, *others = all_logits(network, batch.pixels)
-    return mean_loss(logits) + sum(recipe.auxiliary * mean_loss(other) for other in others)
-
-
-def all_logits(network: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, ...]:
-    """Those of the network, then those of its auxiliary heads, where it has some."""
-    if not getattr(network, "aux", None):
-        return (network(x),)
-    logits, others = cast("WithAux", network).forward_aux(x)
-    return logits, *others
 
 
 def finish_epoch(state: State, recipe: Recipe, lr: float, judge: Judge) -> None:

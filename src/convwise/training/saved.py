@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .loop import all_logits
+from .loss import all_logits
 
 IMAGES = 2  # that are counted; batch norm takes no single one
 
