@@ -14,8 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from convwise.data import decoding
-from convwise.data.decoding import NEEDS_HEIC, UnreadableImageError, decode, extension_lies, prepare, rule, thumbnail
+from convwise.data import decoding, formats
+from convwise.data.decoding import UnreadableImageError, decode, prepare, rule, thumbnail
+from convwise.data.formats import NEEDS_HEIC, extension_lies
 from convwise.data.preprocessing import DECODE_RULE, Preprocessing
 
 COLOUR = (10, 120, 230)
@@ -443,11 +444,11 @@ def no_heic(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine without the extra."""
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pi_heif" else real(name))
-    decoding._register_heic.cache_clear()
+    formats.register_heic.cache_clear()
     rule.cache_clear()
     yield
     monkeypatch.undo()
-    decoding._register_heic.cache_clear()
+    formats.register_heic.cache_clear()
     rule.cache_clear()
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from convwise.data.decoding import NEEDS_HEIC
+from convwise.data.formats import NEEDS_HEIC
 from convwise.data.problems import ADVICE, Facts, Problem, count_classes, find_problems
 from convwise.data.samples import Sample
 

@@ -64,7 +64,7 @@ def predict(
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
     """The files named, and the images below the folders named, in natural order."""
-    from ..data.decoding import FORMATS
+    from ..data.formats import FORMATS
     from ..data.samples import natural_key
 
     for path in paths:

@@ -6,38 +6,23 @@ floating-point pixels are refused, since their range is unknown. A JPEG much lar
 or 1/8 by its own coefficients, and then always, so that one file gives the same pixels everywhere.
 """
 
-import importlib.util
 import io
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
-from importlib import metadata
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import DataError
+from . import formats
 from .preprocessing import DECODE_RULE
 
-# Extension -> what Pillow calls the format; MPO is what many phones write and call .jpg.
-FORMATS = {
-    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), ("JPEG", "MPO")),
-    **dict.fromkeys((".tif", ".tiff"), ("TIFF",)),
-    **dict.fromkeys((".heic", ".heif"), ("HEIF",)),
-    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), ("PPM",)),
-    ".png": ("PNG",),
-    ".webp": ("WEBP",),
-    ".avif": ("AVIF",),
-    ".bmp": ("BMP",),
-    ".gif": ("GIF",),
-}
-# Pillow tries these in this order; the first five it has loaded anyway, and MPO comes with JPEG.
-READABLE = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF")
-NEEDS_HEIC = "HEIC needs an extra: pip install 'convwise[heic]'"
 ORIENTATION = 0x0112
 
 
@@ -92,7 +77,7 @@ def decode(data: bytes, preprocessings: Sequence[Preparation]) -> Decoded:
     Raises:
         UnreadableImageError: no image, cut short, or more pixels than Pillow's limit (about 179 megapixels).
     """
-    try:
+    with _reasons(data):
         image = _open(data)
         header = Header(image.format or "", *image.size, _is_animated(image))
         factors = [p.reduction(*image.size) if header.format in ("JPEG", "MPO") else 1 for p in preprocessings]
@@ -102,10 +87,6 @@ def decode(data: bytes, preprocessings: Sequence[Preparation]) -> Decoded:
                 image = image if not upright else _open(data)  # draft mode can be set only before the first load
                 upright[factor] = _upright(image, factor)
         return Decoded(header, tuple(p.apply(upright[f]) for p, f in zip(preprocessings, factors, strict=True)))
-    except (MemoryError, UnreadableImageError):
-        raise
-    except Exception as error:  # decoders raise what they like on damaged bytes: each becomes a reason the user sees
-        raise UnreadableImageError(_reason(error, data)) from error
 
 
 def prepare(image: Image.Image, preprocessing: Preparation) -> NDArray[np.uint8]:
@@ -114,12 +95,8 @@ def prepare(image: Image.Image, preprocessing: Preparation) -> NDArray[np.uint8]
     Raises:
         UnreadableImageError: it cannot be loaded.
     """
-    try:
+    with _reasons(b""):
         return preprocessing.apply(_upright(image.copy(), 1))
-    except (MemoryError, UnreadableImageError):
-        raise
-    except Exception as error:  # as in decode
-        raise UnreadableImageError(_reason(error, b"")) from error
 
 
 def small(data: bytes, side: int) -> Image.Image:
@@ -128,17 +105,13 @@ def small(data: bytes, side: int) -> Image.Image:
     Raises:
         UnreadableImageError: as `decode`.
     """
-    try:
+    with _reasons(data):
         image = _open(data)
         factor = max(f for f in (1, 2, 4, 8) if f == 1 or min(image.size) >= 2 * side * f)
         image = _upright(image, factor if image.format in ("JPEG", "MPO") else 1).convert("RGB")
         image.thumbnail((side, side))
         image.info.clear()  # comments and profiles of a private photo are nobody's business
         return image
-    except (MemoryError, UnreadableImageError):
-        raise
-    except Exception as error:  # as in decode
-        raise UnreadableImageError(_reason(error, data)) from error
 
 
 def thumbnail(data: bytes, side: int) -> bytes:
@@ -160,42 +133,19 @@ def as_jpeg(image: Image.Image) -> bytes:
 @cache
 def rule() -> str:
     """Name of everything that decides the pixels of a file: our rule and the decoders installed here."""
-    return "/".join([str(DECODE_RULE), f"pillow-{PIL.__version__}", *_versions()])
-
-
-def _has_heic() -> bool:
-    return importlib.util.find_spec("pi_heif") is not None
-
-
-def _versions() -> list[str]:
-    """The libraries that decode, with their versions."""
-    names = ("jpg", "libjpeg_turbo", "webp", "avif", "libtiff", "zlib")
-    found = [f"{name}-{features.version(name)}" for name in names]
-    return [*found, f"heic-{metadata.version('pi-heif') if _has_heic() else None}"]
-
-
-@cache
-def _register_heic() -> None:
-    import pi_heif
-
-    pi_heif.register_heif_opener()
+    return "/".join([str(DECODE_RULE), f"pillow-{PIL.__version__}", *formats.versions()])
 
 
 def _open(data: bytes) -> Image.Image:
     """Read the header only."""
     if not data:
         raise UnreadableImageError("zero bytes")
-    if not _is_heic(data):
-        return Image.open(io.BytesIO(data), formats=READABLE)
-    if not _has_heic():
-        raise UnreadableImageError(NEEDS_HEIC)
-    _register_heic()
+    if not formats.is_heic(data):
+        return Image.open(io.BytesIO(data), formats=formats.READABLE)
+    if not formats.has_heic():
+        raise UnreadableImageError(formats.NEEDS_HEIC)
+    formats.register_heic()
     return Image.open(io.BytesIO(data), formats=("HEIF", "AVIF"))
-
-
-def _is_heic(data: bytes) -> bool:
-    brands = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1")
-    return data[4:8] == b"ftyp" and data[8:12] in brands and b"avif" not in data[12:64]
 
 
 def _is_animated(image: Image.Image) -> bool:
@@ -234,6 +184,17 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
+@contextmanager
+def _reasons(data: bytes) -> Iterator[None]:
+    """Around decoders, which raise what they like on damaged bytes: each becomes a reason that the user sees."""
+    try:
+        yield
+    except (MemoryError, UnreadableImageError):
+        raise
+    except Exception as error:
+        raise UnreadableImageError(_reason(error, data)) from error
+
+
 def _reason(error: Exception, data: bytes) -> str:
     """Say in a few words what is wrong with a file."""
     if isinstance(error, Image.DecompressionBombError):
@@ -247,8 +208,3 @@ def _reason(error: Exception, data: bytes) -> str:
     if "truncated" in text.lower() or "broken data stream" in text.lower():
         return "cut short (truncated)"
     return f"damaged: {' '.join(text.split())[:120]}"
-
-
-def extension_lies(path: str, image_format: str) -> bool:
-    """Whether a file's extension names another format than its content has."""
-    return image_format not in FORMATS.get(os.path.splitext(path)[1].lower(), (image_format,))

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from .decoding import NEEDS_HEIC, extension_lies
+from .formats import NEEDS_HEIC, extension_lies
 from .samples import Sample
 
 TINY_SIDE = 32  # pixels: less than any network here was made for, but for digits

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import DataError
-from .decoding import FORMATS
+from .formats import FORMATS
 from .sources import Files, Source, Stamp
 
 LOOP = "links that lead back to a folder above"

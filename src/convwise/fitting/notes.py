@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from ..data.decoding import NEEDS_HEIC, extension_lies
+from ..data.formats import NEEDS_HEIC, extension_lies
 from ..data.roles import Roles
 from ..data.samples import Listing
 from ..runtime.gather import Gathered

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from ..data import decoding
+from ..data import decoding, formats
 from ..data.samples import Listing, Sample
 from ..data.sources import Stamp
 from ..data.threads import map_in_order
@@ -56,9 +56,9 @@ class Gathered:
             DataError: not one file is usable.
         """
         if not self.samples:
-            if set(self.skipped.values()) == {decoding.NEEDS_HEIC}:
+            if set(self.skipped.values()) == {formats.NEEDS_HEIC}:
                 raise MissingExtraError(
-                    f"all {len(self.skipped)} image files in {str(listing.root)!r} are HEIC; {decoding.NEEDS_HEIC}"
+                    f"all {len(self.skipped)} image files in {str(listing.root)!r} are HEIC; {formats.NEEDS_HEIC}"
                 )
             path, reason = next(iter(self.skipped.items()))
             raise DataError(

@@ -7,7 +7,7 @@ from statistics import fmean as mean
 
 from PIL import Image
 
-from ..data import decoding
+from ..data import decoding, formats
 from ..data.reduction import Reduction
 from ..data.samples import Listing, Sample
 from ..progress import Track, silent
@@ -64,7 +64,7 @@ def _known_sizes(listing: Listing, samples: Sequence[Sample]) -> dict[str, tuple
 def _header_size(listing: Listing, sample: Sample) -> tuple[int, int] | None:
     """Width and height of a file by its header; None where it has none that can be read."""
     try:
-        with Image.open(io.BytesIO(listing.read(sample)), formats=decoding.READABLE) as image:
+        with Image.open(io.BytesIO(listing.read(sample)), formats=formats.READABLE) as image:
             return image.size
     except Exception:  # the pass over all files says what is wrong with it
         return None
