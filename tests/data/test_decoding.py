@@ -1,56 +1,18 @@
-import importlib.util
+"""The pixels of a file: which way up, by which rule for each kind, and of which size."""
+
 import io
 import struct
-import warnings
-import zlib
-from collections.abc import Iterator
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import PIL
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, features
+from PIL import Image
 
-from convwise.data import decoding, formats
-from convwise.data.decoding import UnreadableImageError, decode, prepare, rule, thumbnail
-from convwise.data.formats import NEEDS_HEIC, extension_lies
-from convwise.data.preprocessing import DECODE_RULE, Preprocessing
+from convwise.data import decoding
+from convwise.data.decoding import UnreadableImageError, decode, prepare, thumbnail
+from convwise.data.preprocessing import Preprocessing
 
-COLOUR = (10, 120, 230)
-
-
-def as_is(side: int, channels: int = 3) -> Preprocessing:
-    """A preprocessing that keeps the pixels of a square image of this side."""
-    return Preprocessing(channels=channels, resolution=side, crop=1.0, mean=(0.0,) * channels, std=(1.0,) * channels)
-
-
-def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def pixels(data: bytes, side: int, channels: int = 3) -> NDArray[np.uint8]:
-    (only,) = decode(data, [as_is(side, channels)]).pixels
-    return only
-
-
-def png(width: int, height: int, depth: int, colour: int, rows: bytes, *extra: tuple[bytes, bytes]) -> bytes:
-    """A PNG written chunk by chunk; `rows` with their filter bytes."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    chunks = [(b"IHDR", header), *extra, (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b"")]
-    body = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(body)
-
-
-def photo(width: int = 64, height: int = 64, seed: int = 0) -> Image.Image:
-    """Smooth, so that a lossy codec keeps it."""
-    small = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
-    return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
-
+from .encoding import COLOUR, as_is, encoded, photo, pixels, png
 
 # What a viewer shows of the stored rows [[1, 2, 3], [4, 5, 6], [7, 8, 9]] (times 20) for each EXIF orientation
 UPRIGHT = {
@@ -209,49 +171,6 @@ def test_floating_point_pixels_are_refused() -> None:
         pixels(data, 2)
 
 
-def test_the_first_frame_of_a_gif_counts() -> None:
-    frames = [Image.new("RGB", (4, 4), colour) for colour in (COLOUR, (255, 0, 0), (0, 255, 0))]
-    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    found = decode(data, [as_is(4)])
-    assert found.header == ("GIF", 4, 4, True)
-    assert np.abs(found.pixels[0].astype(int) - COLOUR).max() == 0
-
-
-@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
-def test_several_frames_are_noted(kind: str) -> None:
-    frames = [Image.new("RGB", (4, 4), colour) for colour in (COLOUR, (255, 0, 0))]
-    assert decode(encoded(frames[0], kind, save_all=True, append_images=frames[1:]), []).header.animated
-    assert not decode(encoded(frames[0], kind), []).header.animated
-
-
-def test_the_header_has_the_size_as_stored() -> None:
-    exif = Image.Exif()
-    exif[decoding.ORIENTATION] = 6
-    assert decode(encoded(photo(80, 60), "JPEG", exif=exif), []).header == ("JPEG", 80, 60, False)
-
-
-@pytest.mark.parametrize(
-    ("kind", "options", "tolerance"),
-    [
-        ("PNG", {}, 0), ("BMP", {}, 0), ("TIFF", {}, 0), ("WEBP", {"lossless": True}, 0), ("WEBP", {"quality": 90}, 16),
-        ("AVIF", {"quality": 90}, 16), ("JPEG", {"quality": 95}, 16),
-    ],
-)  # fmt: skip
-def test_every_format_gives_the_picture(kind: str, options: dict[str, Any], tolerance: int) -> None:
-    image = photo()
-    found = decode(encoded(image, kind, **options), [as_is(64)])
-    assert found.header == (kind, 64, 64, False)
-    assert np.abs(found.pixels[0].astype(int) - np.asarray(image)).max() <= tolerance
-
-
-def test_what_phones_write_is_read_as_a_jpeg() -> None:
-    image = photo(400, 400)
-    data = encoded(image, "MPO", save_all=True, append_images=[photo(400, 400, seed=1)], quality=95)
-    found = decode(data, [as_is(40)])
-    assert found.header == ("MPO", 400, 400, False)
-    assert np.array_equal(found.pixels[0], pixels(encoded(image, "JPEG", quality=95), 40))
-
-
 def test_a_large_jpeg_is_reduced_by_its_own_coefficients(monkeypatch: pytest.MonkeyPatch) -> None:
     image = photo(512, 512)
     data = encoded(image, "JPEG", quality=95)
@@ -287,135 +206,6 @@ def test_other_formats_are_not_reduced() -> None:
     assert np.array_equal(pixels(encoded(image, "PNG"), 16), np.asarray(expected))
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-@pytest.mark.parametrize("share", [0.5, 0.9])
-@pytest.mark.parametrize("side", [16, 256])
-def test_a_file_cut_short_is_refused(kind: str, share: float, side: int) -> None:
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8))
-    data = encoded(image, kind)
-    for wanted in ([as_is(side)], []):
-        with pytest.raises(UnreadableImageError, match=r"^cut short \(truncated\)$"):
-            decode(data[: int(share * len(data))], wanted)
-
-
-def test_zero_bytes_are_named() -> None:
-    with pytest.raises(UnreadableImageError, match=r"^zero bytes$"):
-        decode(b"", [])
-
-
-def test_text_is_no_image() -> None:
-    with pytest.raises(UnreadableImageError, match=r"^not an image that can be read \(11 bytes\)$"):
-        decode(b"hello world", [])
-
-
-def test_plain_levels_behind_a_short_header_are_an_image() -> None:
-    found = decode(b"P5 3 2 255\n" + bytes((0, 50, 100, 150, 200, 255)), [as_is(2, channels=1)])
-    assert found.header == ("PPM", 3, 2, False)
-    with pytest.raises(UnreadableImageError, match=r"^cut short \(truncated\)$"):
-        decode(b"P5 3 2 255\n" + bytes(5), [])
-
-
-@pytest.mark.parametrize("kind", ["ICO", "TGA", "PCX", "EPS", "PDF"])
-def test_formats_beyond_the_list_are_not_opened(kind: str) -> None:
-    with pytest.raises(UnreadableImageError, match=r"^not an image that can be read"):
-        decode(encoded(Image.new("RGB", (16, 16)), kind), [])
-
-
-def test_a_header_without_an_image_is_damaged_or_short() -> None:
-    with pytest.raises(UnreadableImageError):
-        decode(encoded(photo(), "PNG")[:40], [])
-    with pytest.raises(UnreadableImageError):
-        decode(encoded(photo(), "JPEG")[:100], [])
-
-
-def test_a_checksum_that_is_wrong_is_damage() -> None:
-    data = bytearray(encoded(photo(), "PNG"))
-    data[17] ^= 1  # the width, under the checksum of IHDR
-    with pytest.raises(UnreadableImageError, match=r"^(damaged: |not an image that can be read)"):
-        decode(bytes(data), [])
-
-
-def reason(data: bytes) -> str:
-    """Why bytes cannot be decoded; empty when they can."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, of metadata
-        try:
-            decode(data, [as_is(32)])
-        except UnreadableImageError as error:
-            return str(error)
-    return ""
-
-
-def test_every_damage_has_a_reason_of_one_short_line() -> None:
-    rng = np.random.default_rng(0)
-    reasons = []
-    for kind in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF"):
-        good = encoded(photo(), kind)
-        for _ in range(15):
-            data = bytearray(good)
-            for place in rng.integers(0, len(data), 8):
-                data[place] = rng.integers(256)
-            reasons.append(reason(bytes(data)))
-    assert sum(map(bool, reasons)) > 20
-    assert max(map(len, reasons)) <= 140
-    assert not any("\n" in text for text in reasons)
-
-
-def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
-    row = b"\0" + bytes(20_000 // 8)
-    data = png(20_000, 20_000, 1, 0, row * 20_000)
-    assert len(data) < 100_000
-    with pytest.raises(UnreadableImageError, match=r"^too many pixels: more than the limit of 178 megapixels$"):
-        decode(data, [])
-
-
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_a_hundred_megapixels_are_decoded() -> None:
-    row = b"\0" + b"\xff" * (10_000 // 8)
-    data = png(10_000, 10_000, 1, 0, row * 10_000)
-    assert (pixels(data, 2, 1) == 255).all()
-
-
-def test_a_png_named_jpg_is_read_by_its_content(tmp_path: Path) -> None:
-    path = tmp_path / "photo.jpg"
-    path.write_bytes(encoded(photo(), "PNG"))
-    found = decode(path.read_bytes(), [as_is(64)])
-    assert found.header.format == "PNG"
-    assert extension_lies(str(path), found.header.format)
-
-
-@pytest.mark.parametrize(
-    ("path", "kind", "lies"),
-    [
-        ("a.jpg", "JPEG", False), ("a.JPEG", "MPO", False), ("a.jfif", "JPEG", False), ("a.jpg", "WEBP", True),
-        ("a.tif", "TIFF", False), ("a.png", "JPEG", True), ("a.heic", "HEIF", False), ("a.heic", "JPEG", True),
-        ("a.unknown", "PNG", False), ("dir.png/a", "JPEG", False),
-    ],
-)  # fmt: skip
-def test_an_extension_lies_when_the_content_is_of_another_format(path: str, kind: str, lies: bool) -> None:
-    assert extension_lies(path, kind) is lies
-
-
-def test_out_of_memory_is_no_fault_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(*_: object) -> Image.Image:
-        raise MemoryError
-
-    monkeypatch.setattr(decoding, "_upright", load)
-    with pytest.raises(MemoryError):
-        decode(encoded(photo(), "PNG"), [])
-    with pytest.raises(MemoryError):
-        prepare(photo(), as_is(4))
-    with pytest.raises(MemoryError):
-        thumbnail(encoded(photo(), "PNG"), 32)
-
-
-def test_an_open_image_that_cannot_be_loaded_is_refused() -> None:
-    data = encoded(photo(256, 256), "PNG")
-    image = Image.open(io.BytesIO(data[: len(data) // 2]))
-    with pytest.raises(UnreadableImageError, match=r"^cut short \(truncated\)$"):
-        prepare(image, as_is(16))
-
-
 def test_preparing_an_open_image_leaves_it_as_it_was() -> None:
     image = photo().convert("RGBA")
     prepare(image, as_is(16))
@@ -432,54 +222,3 @@ def test_a_thumbnail_is_a_small_upright_jpeg(kind: str, width: int, height: int,
     small = Image.open(io.BytesIO(thumbnail(encoded(photo(width, height), kind, exif=exif), 160)))
     assert small.format == "JPEG"
     assert small.size == size[::-1]
-
-
-def test_a_thumbnail_of_a_damaged_file_is_refused() -> None:
-    with pytest.raises(UnreadableImageError, match=r"^not an image that can be read"):
-        thumbnail(b"hello", 160)
-
-
-@pytest.fixture
-def no_heic(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine without the extra."""
-    real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pi_heif" else real(name))
-    formats.register_heic.cache_clear()
-    rule.cache_clear()
-    yield
-    monkeypatch.undo()
-    formats.register_heic.cache_clear()
-    rule.cache_clear()
-
-
-def heic(brand: bytes = b"heic") -> bytes:
-    return b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + bytes(64)
-
-
-@pytest.mark.usefixtures("no_heic")
-@pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1"])
-def test_heic_without_the_extra_says_what_to_install(brand: bytes) -> None:
-    assert NEEDS_HEIC == "HEIC needs an extra: pip install 'convwise[heic]'"
-    for use in (lambda: decode(heic(brand), []), lambda: thumbnail(heic(brand), 160)):
-        with pytest.raises(UnreadableImageError) as caught:
-            use()
-        assert str(caught.value) == NEEDS_HEIC
-
-
-@pytest.mark.usefixtures("no_heic")
-def test_other_formats_do_not_need_the_extra() -> None:
-    assert decode(encoded(photo(), "AVIF"), [as_is(64)]).header.format == "AVIF"
-    assert rule().endswith("/heic-None")
-
-
-def test_the_rule_names_the_decoders() -> None:
-    pytest.importorskip("pi_heif")
-    start = f"{DECODE_RULE}/pillow-{PIL.__version__}/jpg-{features.version('jpg')}/"
-    assert rule().startswith(start)
-    assert rule().endswith(f"/heic-{version('pi-heif')}")
-
-
-def test_damaged_heic_has_a_reason() -> None:
-    pytest.importorskip("pi_heif")
-    with pytest.raises(UnreadableImageError, match=r"^(damaged: |not an image that can be read|cut short)"):
-        decode(heic(), [])
