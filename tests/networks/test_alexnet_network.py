@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from convwise import networks
 from convwise.networks.alexnet import alexnet, alexnet_owt
 from convwise.networks.blocks import ConvNet
+
+from .helpers import image, outputs
 
 Builder = Callable[..., ConvNet]
 
@@ -38,24 +40,6 @@ each_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def on_meta(build: Builder, *arguments: int) -> ConvNet:
     with torch.device("meta"):
         return build(*arguments).eval()
-
-
-def image(side: int, channels: int = 3) -> Tensor:
-    return torch.empty(1, channels, side, side, device="meta")
-
-
-def outputs(network: nn.Module, x: Tensor, kind: type[nn.Module]) -> list[tuple[int, ...]]:
-    """Shapes (C, H, W) that the modules of a kind give, in order."""
-    seen: list[tuple[int, ...]] = []
-
-    def note(_module: nn.Module, _inputs: object, y: Tensor) -> None:
-        seen.append(tuple(y.shape[1:]))
-
-    for module in network.modules():
-        if isinstance(module, kind):
-            module.register_forward_hook(note)
-    network(x)
-    return seen
 
 
 @each_form

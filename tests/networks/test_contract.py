@@ -12,7 +12,7 @@ from convwise.errors import UsageError
 from convwise.networks.blocks import ConvNet, LastLayer
 from convwise.networks.lenet import lenet5
 
-from .everyone import meta_network, on_meta
+from .helpers import meta_network, on_meta
 
 
 @meta_network

@@ -18,6 +18,8 @@ from convwise.networks.blocks import ConvNormAct, InvertedResidual, SameConv2d, 
 from convwise.networks.casebook.efficientnet import compound
 from convwise.networks.efficientnet import SqueezeExcite, efficientnet, efficientnet_b, efficientnet_lite
 
+from .helpers import output_shapes, shaken
+
 # fmt: off
 # resolution, dropout, params, MACs: coefficients of the authors' builders; counts of torchvision 0.29.1 and timm 1.0.31
 COUNTS = {
@@ -70,15 +72,6 @@ def meta(name: str, **arguments: object) -> nn.Module:
     """The network without numbers."""
     with torch.device("meta"):
         return networks.create(name, arguments=arguments).eval()
-
-
-def output_shapes(network: nn.Module, side: int) -> list[tuple[int, ...]]:
-    """(C, H, W) behind the stem and behind each stage."""
-    shapes: list[tuple[int, ...]] = []
-    for part in (network.get_submodule("stem"), *network.get_submodule("stages").children()):
-        part.register_forward_hook(lambda _module, _inputs, output: shapes.append(tuple(output.shape[1:])))
-    network(torch.empty(1, 3, side, side, device="meta"))
-    return shapes
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -209,16 +202,6 @@ def test_a_negative_phi_makes_a_network_below_b0() -> None:
     assert [shape[0] for shape in output_shapes(network, 195)] == [32, 16, 24, 40, 72, 104, 176, 288, 1160]
     assert sum(isinstance(m, InvertedResidual) for m in network.modules()) == 16
     assert sum(isinstance(m, InvertedResidual) for m in meta("efficientnet", phi=-4).modules()) == 10
-
-
-def shaken(network: nn.Module) -> nn.Module:
-    """The network in float64 and eval mode, its batch norms with random statistics."""
-    for m in network.modules():
-        if isinstance(m, nn.BatchNorm2d):
-            for tensor in (m.weight, m.bias, m.running_mean, m.running_var):
-                assert tensor is not None
-                nn.init.uniform_(tensor, 0.5, 1.5)
-    return network.double().eval()
 
 
 @pytest.mark.parametrize("side", [64, 75])

@@ -14,6 +14,8 @@ from convwise.errors import UsageError
 from convwise.networks.blocks import ConvNet
 from convwise.networks.lenet import RadialBasis, ScaledTanh, SubSampling, TableConv2d, lenet5, lenet5_1998
 
+from .helpers import params
+
 # Table I of the paper: which maps of C3 (columns, 0 to 15) see a map of S2 (rows, 0 to 5); LECUN98_b
 TABLE_1 = (
     "X...XXX..XXXX.XX",
@@ -39,10 +41,6 @@ SEVEN = (
 )
 Builder = Callable[..., ConvNet]
 each_form = pytest.mark.parametrize("build", [lenet5, lenet5_1998])
-
-
-def params(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
 
 
 def macs(network: nn.Module, channels: int, side: int) -> int:

@@ -13,6 +13,8 @@ from convwise import networks
 from convwise.networks.blocks import SameConv2d
 from convwise.networks.mobilenet_v1 import mobilenet_v1
 
+from .helpers import output_shapes, params, shaken
+
 # fmt: off
 # params, MACs at 224: the issue's table, Tables 4 and 5 of the paper rounded
 COUNTS = {
@@ -43,20 +45,6 @@ def macs(module: nn.Module, *shape: int) -> int:
     with FlopCounterMode(display=False) as counter:
         module(torch.empty(shape, device="meta"))
     return int(counter.get_total_flops()) // 2
-
-
-def params(module: nn.Module) -> int:
-    """Learnable numbers."""
-    return sum(p.numel() for p in module.parameters())
-
-
-def output_shapes(network: nn.Module, side: int) -> list[tuple[int, ...]]:
-    """(C, H, W) behind the stem and behind each stage."""
-    shapes: list[tuple[int, ...]] = []
-    for part in (network.get_submodule("stem"), *network.get_submodule("stages").children()):
-        part.register_forward_hook(lambda _module, _inputs, output: shapes.append(tuple(output.shape[1:])))
-    network(torch.empty(1, 3, side, side, device="meta"))
-    return shapes
 
 
 @each_form
@@ -142,16 +130,6 @@ def test_padding_and_eps_follow_their_arguments() -> None:
         modules = list(meta(same=same, eps=eps).modules())
         assert {isinstance(m, SameConv2d) for m in modules if isinstance(m, nn.Conv2d)} == {same}
         assert {m.eps for m in modules if isinstance(m, nn.BatchNorm2d)} == {eps}
-
-
-def shaken(network: nn.Module) -> nn.Module:
-    """The network in float64 and eval mode, its batch norms with random statistics."""
-    for m in network.modules():
-        if isinstance(m, nn.BatchNorm2d):
-            for tensor in (m.weight, m.bias, m.running_mean, m.running_var):
-                assert tensor is not None
-                nn.init.uniform_(tensor, 0.5, 1.5)
-    return network.double().eval()
 
 
 @pytest.mark.parametrize("side", [64, 75])

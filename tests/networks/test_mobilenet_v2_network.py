@@ -12,6 +12,8 @@ from convwise import networks
 from convwise.networks.blocks import ConvNormAct, InvertedResidual, SameConv2d
 from convwise.networks.mobilenet_v2 import mobilenet_v2
 
+from .helpers import output_shapes, params, shaken
+
 # fmt: off
 # width -> params, MACs at 224, 192, 160, 128, 96: counted in torchvision 0.29.1; the authors' README has them rounded,
 # its params without batch norm
@@ -38,20 +40,6 @@ def macs(module: nn.Module, side: int) -> int:
     with FlopCounterMode(display=False) as counter:
         module(torch.empty(1, 3, side, side, device="meta"))
     return int(counter.get_total_flops()) // 2
-
-
-def params(module: nn.Module) -> int:
-    """Learnable numbers."""
-    return sum(p.numel() for p in module.parameters())
-
-
-def output_shapes(network: nn.Module, side: int) -> list[tuple[int, ...]]:
-    """(C, H, W) behind the stem and behind each stage."""
-    shapes: list[tuple[int, ...]] = []
-    for part in (network.get_submodule("stem"), *network.get_submodule("stages").children()):
-        part.register_forward_hook(lambda _module, _inputs, output: shapes.append(tuple(output.shape[1:])))
-    network(torch.empty(1, 3, side, side, device="meta"))
-    return shapes
 
 
 def test_the_entry_has_the_counts_of_the_paper() -> None:
@@ -112,16 +100,6 @@ def test_padding_eps_and_dropout_follow_their_arguments() -> None:
         assert {m.eps for m in modules if isinstance(m, nn.BatchNorm2d)} == {eps}
         assert {m.p for m in modules if isinstance(m, nn.Dropout)} == {dropout}
         assert {type(m.act) for m in modules if isinstance(m, ConvNormAct) and hasattr(m, "act")} == {nn.ReLU6}
-
-
-def shaken(network: nn.Module) -> nn.Module:
-    """The network in float64 and eval mode, its batch norms with random statistics."""
-    for m in network.modules():
-        if isinstance(m, nn.BatchNorm2d):
-            for tensor in (m.weight, m.bias, m.running_mean, m.running_var):
-                assert tensor is not None
-                nn.init.uniform_(tensor, 0.5, 1.5)
-    return network.double().eval()
 
 
 def assert_same_logits(ours: nn.Module, theirs: nn.Module, side: int) -> None:

@@ -15,7 +15,7 @@ from convwise import networks
 from convwise.errors import UsageError
 from convwise.networks.lenet import lenet5
 
-from .everyone import meta_network
+from .helpers import meta_network
 
 
 @pytest.mark.parametrize(("arguments", "built"), [({}, 28), ({"resolution": 40}, 40)])

@@ -13,7 +13,7 @@ from convwise.errors import UsageError
 from convwise.runtime.graph import PixelNetwork, export_graph
 from convwise.runtime.session import FrozenNetwork
 
-from .everyone import meta_network, on_meta
+from .helpers import meta_network, on_meta
 
 # Each takes some seconds for what a smaller one of its family tells too.
 SLOW = {

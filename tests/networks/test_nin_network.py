@@ -4,13 +4,15 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from convwise import networks
 from convwise.networks.blocks import ConvNet
 from convwise.networks.nin import MEAN, ClassMaps, nin_cifar10, nin_imagenet
+
+from .helpers import image, outputs
 
 # side, params, MACs; facts: ref/nin_cifar10@32, ref/nin_imagenet@224
 COUNTS = {"nin_cifar10": (32, 966_986, 222_486_528), "nin_imagenet": (224, 7_595_176, 1_100_188_800)}
@@ -35,24 +37,6 @@ each_form = pytest.mark.parametrize("name", COUNTS)
 def on_meta(name: str, *, classes: int | None = None) -> nn.Module:
     with torch.device("meta"):
         return networks.create(name, classes).eval()
-
-
-def image(side: int) -> Tensor:
-    return torch.empty(1, 3, side, side, device="meta")
-
-
-def outputs(network: nn.Module, x: Tensor, kind: type[nn.Module]) -> list[tuple[int, ...]]:
-    """Shapes (C, H, W) that the modules of a kind give, in order."""
-    seen: list[tuple[int, ...]] = []
-
-    def note(_module: nn.Module, _inputs: object, y: Tensor) -> None:
-        seen.append(tuple(y.shape[1:]))
-
-    for module in network.modules():
-        if isinstance(module, kind):
-            module.register_forward_hook(note)
-    network(x)
-    return seen
 
 
 @each_form

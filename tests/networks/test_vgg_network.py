@@ -4,13 +4,15 @@ import re
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from convwise import networks
 from convwise.errors import UsageError
 from convwise.networks.blocks import ConvNet
 from convwise.networks.vgg import vgg
+
+from .helpers import image, outputs
 
 # fmt: off
 # params, params with batch norm, MACs; facts: tv/vgg11@224, tv/vgg11_bn@224, ...
@@ -35,24 +37,6 @@ with_and_without = pytest.mark.parametrize("batch_norm", [False, True])
 def on_meta(num_classes: int = 1000, in_channels: int = 3, *, depth: int, batch_norm: bool = False) -> ConvNet:
     with torch.device("meta"):
         return vgg(num_classes, in_channels, depth=depth, batch_norm=batch_norm).eval()
-
-
-def image(side: int, channels: int = 3) -> Tensor:
-    return torch.empty(1, channels, side, side, device="meta")
-
-
-def outputs(network: nn.Module, x: Tensor, *kinds: type[nn.Module]) -> list[tuple[int, ...]]:
-    """Shapes (C, H, W) that the modules of these kinds give, in order."""
-    seen: list[tuple[int, ...]] = []
-
-    def note(_module: nn.Module, _inputs: object, y: Tensor) -> None:
-        seen.append(tuple(y.shape[1:]))
-
-    for module in network.modules():
-        if isinstance(module, kinds):
-            module.register_forward_hook(note)
-    network(x)
-    return seen
 
 
 @each_depth
