@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..metrics import FEW_IMAGES
-from . import words
+from . import templates, words
 from .record import Report
 
 if TYPE_CHECKING:
@@ -66,16 +66,7 @@ def _confused(report: Report) -> list[Confused]:
 
 @functools.cache
 def _template() -> "jinja2.Template":
-    import jinja2  # where it is used: the command line starts without it
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("convwise.report", ""),
-        autoescape=True,
-        finalize=words.visible,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates.environment(words.visible)
     environment.filters |= {
         "careful_percent": words.careful_percent,
         "data_uri": words.data_uri,

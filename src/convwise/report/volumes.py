@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import layout
+from . import layout, templates
 
 if TYPE_CHECKING:
     import jinja2
@@ -99,14 +99,6 @@ def _resolution(index: int, volume: Volume) -> object:
 
 @functools.cache
 def _template() -> "jinja2.Template":
-    import jinja2  # where it is used: the command line starts without it
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("convwise.report", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates.environment()
     environment.filters["n"] = lambda number: f"{number:.3f}".rstrip("0").rstrip(".")
     return environment.get_template("volumes.svg.jinja")
