@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from .device import Recorded
 from .optimizers import make_optimizer
-from .precision import spare_depthwise
 from .recipe import Recipe
 
 T = TypeVar("T")
@@ -101,8 +100,6 @@ class State:
         network.to(setting.device)
         if setting.channels_last:
             network.to(memory_format=torch.channels_last)
-        if setting.precision == "bfloat16" and setting.device == "cpu":
-            spare_depthwise(network)
         ema = copy.deepcopy(network).requires_grad_(False) if recipe.ema is not None else None
         state = cls(network, make_optimizer(network, recipe), ema, setting)
         if setting.device == "cuda" and recipe.accumulate == 1 and not getattr(network, "aux", None):
