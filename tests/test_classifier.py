@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from convwise import networks
-from convwise.classifier import Architecture, Classifier, Prediction, load, save
+from convwise.classifier import Architecture, Artefacts, Classifier, Prediction, load, save
 from convwise.classifier.folder import _own_sha256
 from convwise.cost import Totals
 from convwise.data.preprocessing import Preprocessing
@@ -58,8 +58,8 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     graph = classifier_graph(network, GREY).SerializeToString()
     saved = save(
         tmp_path / "new" / "classifier", network=Architecture("lenet5", {"resolution": 28}), classes=["Bär", "\udcff"],
-        preprocessing=GREY, cost=Totals(1, 2, 3), provenance=provenance, graph=graph,
-        weights=safetensors.torch.save(dict(network.state_dict())),
+        preprocessing=GREY, cost=Totals(1, 2, 3), provenance=provenance,
+        artefacts=Artefacts(safetensors.torch.save(dict(network.state_dict())), graph),
     )  # fmt: skip
     found = load(tmp_path / "new" / "classifier")
     assert found == saved
@@ -71,7 +71,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         save(
             tmp_path / "new" / "classifier", network=Architecture("", {}), classes=[], preprocessing=GREY,
-            cost=Totals(1, 2, 3), provenance=provenance, weights=b"", graph=b"",
+            cost=Totals(1, 2, 3), provenance=provenance, artefacts=Artefacts(b"", b""),
         )  # fmt: skip
 
 

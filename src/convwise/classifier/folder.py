@@ -39,9 +39,21 @@ class Architecture(NamedTuple):
     rear: str | None = None
 
 
+class Artefacts(NamedTuple):
+    """The trained network, twice.
+
+    Attributes:
+        weights: the state dict as safetensors.
+        graph: the ONNX graph, uint8 (B, H, W, C) to `logits` and `feature_map`.
+    """
+
+    weights: bytes
+    graph: bytes
+
+
 def save(
     folder: Path, *, network: Architecture, classes: Sequence[str], preprocessing: Preprocessing, cost: Totals,
-    provenance: Provenance, weights: bytes, graph: bytes, temperature: float = 1.0,
+    provenance: Provenance, artefacts: Artefacts, temperature: float = 1.0,
 ) -> Classifier:  # fmt: skip
     """Write a classifier into a new folder and load it.
 
@@ -52,12 +64,11 @@ def save(
         preprocessing: with mean and std.
         cost: of one image.
         provenance: where it comes from.
-        weights: the state dict as safetensors.
-        graph: the ONNX graph, uint8 (B, H, W, C) to `logits` and `feature_map`.
+        artefacts: what was trained.
         temperature: the logits are divided by it.
     """
     folder.mkdir(parents=True)
-    files = {"weights.safetensors": weights, "network.onnx": graph}
+    files = {"weights.safetensors": artefacts.weights, "network.onnx": artefacts.graph}
     for name, data in files.items():
         write_aside(folder / name, data)
     record: dict[str, Any] = {

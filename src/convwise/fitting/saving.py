@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__
-from ..classifier import Architecture, Classifier, save
+from ..classifier import Architecture, Artefacts, Classifier, save
 from ..data.provenance import ImageSet, Provenance
 from ..data.roles import Roles
 from ..data.samples import Listing
@@ -19,15 +19,15 @@ def save_fitted(
     temperature: float,
 ) -> Classifier:  # fmt: skip
     """Write it into a folder, in place of what an interrupted attempt has left there, and load it."""
-    weights, graph = fitted.artefacts()
+    artefacts = Artefacts(*fitted.artefacts())
     rear, cut = fitted.rear or (None, None)
     if folder.exists():
         shutil.rmtree(folder)
     return save(
         folder, network=Architecture(candidate.network, fitted.arguments, cut, rear), classes=roles.classes,
         preprocessing=fitted.preprocessing, cost=candidate.cost(len(roles.classes)),
-        provenance=_provenance(candidate, fitted, roles, listing, options), temperature=temperature, weights=weights,
-        graph=graph,
+        provenance=_provenance(candidate, fitted, roles, listing, options),
+        artefacts=artefacts, temperature=temperature,
     )  # fmt: skip
 
 
