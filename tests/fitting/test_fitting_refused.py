@@ -11,7 +11,7 @@ import torch
 from convwise import machine
 from convwise.errors import BudgetError, DataError, MachineError, UsageError
 from convwise.fitting import Options, fit, work
-from convwise.fitting.start import FromScratch
+from convwise.fitting.from_scratch import FromScratch
 from convwise.fitting.trained_candidate import TrainedCandidate
 from convwise.runtime import gather as gather_module
 from convwise.training.recipe import Recipe

@@ -15,7 +15,7 @@ from torch import nn
 from convwise.data.augmentation import Augmentation
 from convwise.errors import ConvwiseError, DataError, DivergedError, MachineError, UsageError
 from convwise.fitting import Options, Run, fit, work
-from convwise.fitting.trained_candidate import _told
+from convwise.fitting.trained import why_early
 from convwise.fitting.training_data import FROM_FILES
 from convwise.runtime import gather as gather_module
 from convwise.training import plan
@@ -63,7 +63,7 @@ def test_a_training_that_ends_early_says_how_many_epochs_were_run(in_tmp_path: P
 def test_the_reason_of_an_early_end_is_told(stopped: str, texts: tuple[str, ...]) -> None:
     history = tuple(Epoch(i, 0.5, 1.0, 0.5, 0.1, 1.0, 0.0, 1.0) for i in (1, 2, 3))
     trained = Trained(nn.Identity(), np.empty(0, np.float32), history, best_epoch=1, stopped=stopped, notes=())
-    assert _told(trained, 9) == texts
+    assert why_early(trained, 9) == texts
 
 
 @pytest.mark.usefixtures("shared_cache")

@@ -15,7 +15,7 @@ from convwise.data.samples import list_folder
 from convwise.errors import DataError, DivergedError, UsageError
 from convwise.evaluation import evaluate, with_members
 from convwise.fitting import Options, Run, fit
-from convwise.fitting.start import FromScratch
+from convwise.fitting.from_scratch import FromScratch
 from convwise.fitting.trained_candidate import TrainedCandidate
 from convwise.metrics import compare, wilson
 

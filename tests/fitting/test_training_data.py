@@ -19,8 +19,8 @@ from convwise.data.reduction import Reduction
 from convwise.data.samples import Listing, Sample
 from convwise.data.sources import Files
 from convwise.errors import DataError
+from convwise.fitting.from_scratch import FromScratch
 from convwise.fitting.options import Options
-from convwise.fitting.start import FromScratch
 from convwise.fitting.task import Task
 from convwise.fitting.trained_candidate import TrainedCandidate
 from convwise.fitting.training_data import FROM_FILES, TrainingData, pixel_statistics, training_data
