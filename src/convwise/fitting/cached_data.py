@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..progress import Track
-from ..training.batches import Activations, Batches, CachedViews, Images, InMemory
+from ..training.batches import Activations, Batches, CachedViews, InMemory
 from ..training.recipe import UNCHANGED, Recipe
 from ..transfer.prefix import Prefix
-from .task import Task
-from .training_data import TrainingData, fingerprint, shares, tensors, weights_of, with_colours
+from .portions import Portions
+from .task import Mask, Task
+from .training_data import TrainingData, with_colours
 from .views import cached_views
 
 
@@ -20,45 +21,31 @@ def cached_data(
 ) -> TrainingData:  # fmt: skip
     """Run the frozen part once an image and view; `val`, or the tenth of `train` held out by hash, chooses.
 
-    Args:
-        rows: pixels as an evaluation sees them (n, H, W, C); and, where the recipe changes them, whole images if they
-            found room.
-        task: whose samples these are.
-        recipe: how training goes.
-        prefix: the frozen part.
-        threads: images at once.
-        track: shows progress.
+    The arguments are those of `training_data`, and the frozen part.
 
     Raises:
         DataError: too few images to learn from.
         UsageError: what is kept is more than the cache may take.
         MachineError: it is more than disk or memory can take, or the disk gave out.
     """
-    learn, choose = shares(task)
-    recipe = with_colours(recipe, rows[0], learn)
-    weights = weights_of(task, learn, recipe)
-    channels, height, width = prefix.shape
-    contents = [bytes.fromhex(sample.sha256) for sample in task.samples]
+    portions, pixels = Portions.of(task, recipe), rows[0]
+    recipe = with_colours(recipe, pixels, portions.learn)
 
-    def plain(mask: Any) -> torch.Tensor:
-        numbers = np.flatnonzero(mask).tolist()
-        seen = [contents[i] for i in numbers]
-        return torch.from_numpy(prefix.plain(rows[0][mask], seen, threads=threads, track=track))
+    def plain(mask: Mask) -> NDArray[Any]:
+        return prefix.plain(pixels[mask], portions.contents(mask), threads=threads, track=track)
 
-    judged = Images(plain(choose), *tensors((task.labels, weights), choose))
-    targets, of_loss = tensors((task.targets, weights), learn)
-    augmentation, notes = recipe.augmentation, tuple[str, ...]()
+    judged = portions.judged(plain(portions.choose))
+    augmentation, notes, count = recipe.augmentation, tuple[str, ...](), min(recipe.views, recipe.epochs)
     if augmentation == UNCHANGED:
-        fit: Batches = InMemory(Images(plain(learn), targets, of_loss), recipe.batch, recipe.seed)
+        fit: Batches = InMemory(portions.learnt(plain(portions.learn)), recipe.batch, recipe.seed)
     else:
         views, notes = cached_views(
-            rows, task, learn, prefix, augmentation=augmentation, count=min(recipe.views, recipe.epochs),
-            threads=threads, track=track,
-        )  # fmt: skip
-        fit = CachedViews([torch.from_numpy(view) for view in views], targets, of_loss, recipe.batch, recipe.seed)
-    changed = None if augmentation == UNCHANGED else augmentation
-    made = {"inputs": prefix.keys(changed, min(recipe.views, recipe.epochs))}
+            rows, task, portions.learn, prefix, augmentation=augmentation, count=count, threads=threads, track=track
+        )
+        fit = CachedViews([torch.from_numpy(view) for view in views], *portions.taught, recipe.batch, recipe.seed)
+    keys = prefix.keys(None if augmentation == UNCHANGED else augmentation, count)
+    channels, height, width = prefix.shape
     return TrainingData(
-        learn, choose, prefix.preprocessing, recipe, Activations((height, width, channels)), fit, judged,
-        fingerprint(task, (learn, choose), weights, made), notes,
+        portions.learn, portions.choose, prefix.preprocessing, recipe, Activations((height, width, channels)), fit,
+        judged, portions.fingerprint({"inputs": keys}), notes,
     )  # fmt: skip
