@@ -1,6 +1,7 @@
 """What the trained part of a partly frozen network is given: what the frozen part made of each image, once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,8 +13,8 @@ from ..training.recipe import UNCHANGED, Recipe
 from ..transfer.prefix import Prefix
 from .portions import Portions
 from .task import Mask, Task
-from .training_data import TrainingData, with_colours
-from .views import cached_views
+from .training_data import TrainingData
+from .views import Views
 
 
 def cached_data(
@@ -29,23 +30,37 @@ def cached_data(
         MachineError: it is more than disk or memory can take, or the disk gave out.
     """
     portions, pixels = Portions.of(task, recipe), rows[0]
-    recipe = with_colours(recipe, pixels, portions.learn)
+    choose, learn = portions.choose, portions.learn
+    views = None
+    if recipe.augmentation != UNCHANGED:
+        views = Views.of(
+            rows, task, learn, prefix.preprocessing, augmentation=recipe.augmentation,
+            count=min(recipe.views, recipe.epochs),
+        )  # fmt: skip
+        recipe = replace(recipe, augmentation=views.augmentation)
+    prefix = _reserved(prefix, portions, views, threads)
 
     def plain(mask: Mask) -> NDArray[Any]:
         return prefix.plain(pixels[mask], portions.contents(mask), threads=threads, track=track)
 
-    judged = portions.judged(plain(portions.choose))
-    augmentation, notes, count = recipe.augmentation, tuple[str, ...](), min(recipe.views, recipe.epochs)
-    if augmentation == UNCHANGED:
-        fit: Batches = InMemory(portions.learnt(plain(portions.learn)), recipe.batch, recipe.seed)
+    judged, notes = portions.judged(plain(choose)), tuple[str, ...]()
+    if views is None:
+        fit: Batches = InMemory(portions.learnt(plain(learn)), recipe.batch, recipe.seed)
+        keys = prefix.keys(None, 0)
     else:
-        views, notes = cached_views(
-            rows, task, portions.learn, prefix, augmentation=augmentation, count=count, threads=threads, track=track
-        )
-        fit = CachedViews([torch.from_numpy(view) for view in views], *portions.taught, recipe.batch, recipe.seed)
-    keys = prefix.keys(None if augmentation == UNCHANGED else augmentation, count)
+        seen = [torch.from_numpy(view) for view in views.through(prefix, threads=threads, track=track)]
+        fit, notes = CachedViews(seen, *portions.taught, recipe.batch, recipe.seed), views.notes
+        keys = prefix.keys(views.augmentation, views.count)
     channels, height, width = prefix.shape
     return TrainingData(
-        portions.learn, portions.choose, prefix.preprocessing, recipe, Activations((height, width, channels)), fit,
-        judged, portions.fingerprint({"inputs": keys}), notes,
+        learn, choose, prefix.preprocessing, recipe, Activations((height, width, channels)), fit, judged,
+        portions.fingerprint({"inputs": keys}), notes,
     )  # fmt: skip
+
+
+def _reserved(prefix: Prefix, portions: Portions, views: Views | None, threads: int) -> Prefix:
+    """The frozen part, when there is room for all that is wanted of it."""
+    choose = portions.contents(portions.choose)
+    if views is None:
+        return prefix.reserve([*choose, *portions.contents(portions.learn)], threads=threads)
+    return prefix.reserve(choose, views.contents, views.augmentation, views.count, threads=threads)

@@ -121,17 +121,18 @@ class HeadCandidate:
         if recipe.augmentation == UNCHANGED:
             return [], ()
         from ..transfer.prefix import Prefix  # OpenCV is imported where images are changed
-        from .views import cached_views
+        from .views import Views
 
         body = self.body
         prefix = Prefix(
             self.frozen(), body.graph_sha256, "features", (body.width, 1, 1), self.preprocessing, precision="float32"
         )
-        views, notes = cached_views(
-            rows, task, task.train, prefix, augmentation=recipe.augmentation, count=recipe.views, threads=threads,
-            track=track,
-        )  # fmt: skip
-        return [view.reshape(-1, body.width) for view in views], notes
+        views = Views.of(
+            rows, task, task.train, self.preprocessing, augmentation=recipe.augmentation, count=recipe.views
+        )
+        prefix = prefix.reserve([], views.contents, views.augmentation, views.count, threads=threads)
+        seen = views.through(prefix, threads=threads, track=track)
+        return [view.reshape(-1, body.width) for view in seen], views.notes
 
     def _fit(self, rows: Floats, views: Sequence[Floats], task: Task, start: float, threads: int) -> Fitted:
         used = task.train | task.val

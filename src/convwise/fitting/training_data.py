@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.augmentation.colour import with_own_colours
 from ..data.preprocessing import Preprocessing
 from ..data.reduction import Reduction
 from ..training.batches import Augmented, Batches, Images, InMemory, Inputs
 from ..training.recipe import UNCHANGED, Recipe
 from .portions import Portions
 from .task import Mask, Task
-from .views import whole_images
+from .views import coloured, whole_images
 
 FROM_FILES = (
     "prepared images found no room, so training read and decoded the files in every epoch; a larger CONVWISE_CACHE_GB, "
@@ -71,7 +70,6 @@ def training_data(
     if not levels_known:
         mean, std = pixel_statistics(pixels, portions.learn)
         preprocessing = replace(preprocessing, mean=mean, std=std)
-    recipe = with_colours(recipe, pixels, portions.learn)
     reduction = Reduction.for_training(preprocessing, recipe.augmentation, resize=not task.from_files)
     made = {"preprocessing": preprocessing.to_json(), "reduction": reduction.to_json()}
     notes: tuple[str, ...] = ()
@@ -79,20 +77,16 @@ def training_data(
         fit: Batches = InMemory(portions.learnt(pixels[portions.learn]), recipe.batch, recipe.seed)
     else:
         notes = () if len(rows) > 1 else (FROM_FILES,)
+        images = whole_images(rows, task, portions.learn, reduction)
+        recipe = replace(recipe, augmentation=coloured(recipe.augmentation, images))
         fit = Augmented(
-            whole_images(rows, task, portions.learn, reduction), *portions.taught, recipe=recipe,
-            preprocessing=preprocessing, num_classes=task.num_classes, threads=threads,
+            images, *portions.taught, recipe=recipe, preprocessing=preprocessing, num_classes=task.num_classes,
+            threads=threads,
         )  # fmt: skip
     return TrainingData(
         portions.learn, portions.choose, preprocessing, recipe, preprocessing, fit,
         portions.judged(pixels[portions.choose]), portions.fingerprint(made), notes,
     )  # fmt: skip
-
-
-def with_colours(recipe: Recipe, pixels: NDArray[np.uint8], learn: Mask) -> Recipe:
-    """The recipe with the principal colours of the images to learn from, where it asks for their own."""
-    images = (pixels[i] for i in np.flatnonzero(learn))
-    return replace(recipe, augmentation=with_own_colours(recipe.augmentation, images))
 
 
 def pixel_statistics(pixels: NDArray[np.uint8], learn: Mask) -> tuple[tuple[float, ...], tuple[float, ...]]:
