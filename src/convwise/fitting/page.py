@@ -18,7 +18,7 @@ from ..evaluation.heat_maps import HeatMaps
 from ..metrics import Interval
 from ..runtime.session import cpu_name
 from .options import Options
-from .outcome import Outcome
+from .outcome import Outcome, Tried
 from .second_look import SecondLook, kind_of
 
 MISTAKES, DOUBTS, COPIES, THUMBNAIL = 24, 24, 12, 160  # how many of each the page shows; pixels
@@ -36,42 +36,30 @@ def versions() -> dict[str, str]:
 
 def make_page(outcome: Outcome, out: Path, command: str, classifier: Classifier) -> report.Report:
     """Collect it; the run's folder will be called `out`."""
-    summary, roles, latency, cost = outcome.summary, outcome.roles, outcome.latency, outcome.chosen.cost
-    assert latency is not None
-    classes = roles.classes
+    summary, roles = outcome.summary, outcome.roles
     return report.Report(
         title=outcome.listing.root.absolute().name or str(outcome.listing.root),
         command=command,
         data=str(outcome.listing.root),
         created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         version=__version__,
-        machine=f"{cpu_name()}, {outcome.options.thread_count} threads, {platform.system()}, "
-        + ", ".join(f"{name} {version}" for name, version in versions().items()),
+        machine=_machine(outcome.options),
         seconds=outcome.seconds,
-        classes=classes,
+        classes=roles.classes,
         splits=tuple(_split(outcome, name, role) for name, role in roles.sentences.items()),
         measured=report.Measured(
             roles.measured, summary.n, summary.top1, summary.balanced_accuracy, summary.macro_f1, summary.nll
         ),
         per_class=tuple(
             report.ClassScores(name, row.support, row.precision, row.recall, row.f1)
-            for name, row in zip(classes, summary.per_class, strict=True)
+            for name, row in zip(roles.classes, summary.per_class, strict=True)
         ),
         confusion=tuple(tuple(map(int, row)) for row in summary.confusion),
         mistakes=_mistakes(outcome, classifier),
         doubts=_doubts(outcome),
         copies=_copies(outcome),
-        candidates=tuple(
-            report.Candidate(
-                t.network, _transfer_words(t.transfer), t.resolution, t.how_chosen, t.choice_top1, t.cost.macs,
-                t.cost.params, t.chosen, t.seconds, t.weights, t.macs_trained, t.gain, t.ended, t.pieces,
-            )
-            for t in outcome.tried
-        ),
-        cost=report.Cost(
-            cost.params, cost.macs, cost.weight_bytes, latency.latency_ms, latency.latency_p95_ms, latency.n,
-            latency.threads, latency.device,
-        ),
+        candidates=tuple(_candidate(tried) for tried in outcome.tried),
+        cost=_cost(outcome),
         next_steps=next_steps(out, outcome.listing.root),
         cross_validation=_cross_validation(outcome),
         calibration=_calibration(outcome),
@@ -80,6 +68,29 @@ def make_page(outcome: Outcome, out: Path, command: str, classifier: Classifier)
         ignored=outcome.listing.ignored,
         notes=outcome.notes,
         timed=_timed(outcome.options),
+    )  # fmt: skip
+
+
+def _machine(options: Options) -> str:
+    """What the figures were made on, and by which versions."""
+    used = ", ".join(f"{name} {version}" for name, version in versions().items())
+    return f"{cpu_name()}, {options.thread_count} threads, {platform.system()}, {used}"
+
+
+def _candidate(tried: Tried) -> report.Candidate:
+    t = tried
+    return report.Candidate(
+        t.network, _transfer_words(t.transfer), t.resolution, t.how_chosen, t.choice_top1, t.cost.macs, t.cost.params,
+        t.chosen, t.seconds, t.weights, t.macs_trained, t.gain, t.ended, t.pieces,
+    )  # fmt: skip
+
+
+def _cost(outcome: Outcome) -> report.Cost:
+    cost, latency = outcome.chosen.cost, outcome.latency
+    assert latency is not None
+    return report.Cost(
+        cost.params, cost.macs, cost.weight_bytes, latency.latency_ms, latency.latency_p95_ms, latency.n,
+        latency.threads, latency.device,
     )  # fmt: skip
 
 
