@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import os
 import tarfile
 from collections import Counter
 from collections.abc import Sequence
@@ -26,7 +25,6 @@ from convwise.fitting.trained_candidate import TrainedCandidate
 from convwise.metrics import Paired, compare
 from convwise.progress import silent
 
-TEST_DATA = "CONVWISE_TEST_DATA"
 LABELS = np.array([0] * 10 + [1] * 10)
 
 
@@ -258,13 +256,10 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def cifar10(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cifar10(tmp_path_factory: pytest.TempPathFactory, cifar10_archive: Path) -> Path:
     """2,000 images of CIFAR-10's train to learn from and 2,000 of its test to measure on, 200 a class."""
-    archive = Path(os.environ.get(TEST_DATA, ""), "cifar10.tar.gz")
-    if not os.environ.get(TEST_DATA) or not archive.is_file():
-        pytest.skip(f"{TEST_DATA} names no folder with cifar10.tar.gz")
     folder, counts = tmp_path_factory.mktemp("cifar"), Counter[Path]()
-    with tarfile.open(archive) as tar:
+    with tarfile.open(cifar10_archive) as tar:
         for member in tar:
             place = Path(member.name).parent
             if member.isfile() and counts[place] < 200:
