@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import networks
 from ..cost import analyze, sketch
+from ..networks.drawing import drawn_apart
 from ..progress import Track
 from ..training.recipe import UNCHANGED
 from ..transfer.pieces import Piece
@@ -94,9 +95,10 @@ class FromPublished:
 
     def sketched(self, num_classes: int, resolution: int | None = None) -> "nn.Module":
         """Without numbers; a rear of the user's may need some."""
-        if self.rear is not None:
+        if self.rear is None:
+            return self._sketch(num_classes)
+        with drawn_apart():
             return self.network(num_classes, resolution)
-        return self._sketch(num_classes)
 
     def _sketch(self, num_classes: int = 2) -> "nn.Module":
         """The network as published, without numbers."""
@@ -114,7 +116,8 @@ class FromPublished:
         from ..transfer.prefix import Prefix
         from ..transfer.tuning import Tuning
 
-        network = networks.create(self.name, 2, self.arguments)
+        with drawn_apart():
+            network = networks.create(self.name, 2, self.arguments)
         Tuning(cut).take_over(network, self._state)
         cut = networks.canonical_cut(network, cut)
         graph = export_graph(network, self.preprocessing, [cut]).SerializeToString(deterministic=True)
@@ -157,7 +160,8 @@ class FromPublished:
 
     def whole(self, trained: "nn.Module", num_classes: int) -> "nn.Module":
         """The published numbers, and those that were trained."""
-        network = self.network(num_classes)
+        with drawn_apart():
+            network = self.network(num_classes)
         self.begin(network)
         found = network.load_state_dict(trained.state_dict(), strict=False)
         assert not found.unexpected_keys

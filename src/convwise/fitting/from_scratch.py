@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import networks
 from ..cost import sketch
+from ..networks.drawing import drawn_apart
 from ..progress import Track
 from ..training.recipes import preprocessing_for
 from ..transfer.pieces import Piece
@@ -70,7 +71,8 @@ class FromScratch:
 
     def whole(self, trained: "nn.Module", num_classes: int) -> "nn.Module":
         """Without auxiliary heads."""
-        network, state = networks.create(self.name, num_classes, self.arguments), trained.state_dict()
+        with drawn_apart():
+            network, state = networks.create(self.name, num_classes, self.arguments), trained.state_dict()
         network.load_state_dict({name: state[name] for name in network.state_dict()})
         return network.eval()
 

@@ -13,6 +13,7 @@ from ..data.reduction import Reduction
 from ..data.samples import Listing
 from ..errors import DivergedError, UsageError
 from ..guest import guarding
+from ..networks.drawing import drawn_apart
 from ..progress import Track
 from ..runtime.jobs import Job, pixels_job
 from ..runtime.prepared import prepared_job
@@ -137,13 +138,16 @@ class TrainedCandidate:
         """
         self.start.prepare(track)
         if self.start.rear is not None:
-            check_export(self.start.rear[0], self.start.network(2), self.preprocessing)
+            with drawn_apart():
+                network = self.start.network(2)
+            check_export(self.start.rear[0], network, self.preprocessing)
 
     def frozen(self) -> FrozenNetwork:
         """The network as it is before training."""
         from ..runtime.graph import export_graph
 
-        network = self.start.network(2)
+        with drawn_apart():
+            network = self.start.network(2)
         return FrozenNetwork(export_graph(network, self.preprocessing, ["logits"]).SerializeToString())
 
     def within(self, seconds: float) -> "TrainedCandidate":
