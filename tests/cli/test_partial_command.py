@@ -53,7 +53,7 @@ def test_a_partial_training_that_is_killed_or_begins_with_a_warm_cache_ends_in_t
     found = cold("fit", twenty, "--out", "cold", *PARTIAL[:-1]).ends(0)
     told = [line for line in found.err.splitlines() if line.startswith("activations at stage7.block1 of ")]
     assert [line.split(" (")[0].removeprefix("activations at stage7.block1 ") for line in told] == [
-        "of images", "of view 1", "of view 2", "of view 3",
+        "of images that choose", "of view 1", "of view 2", "of view 3",
     ]  # fmt: skip
     assert "steps of efficientnet_lite0 (120 epochs of about " in found.err
     assert weights_hash(tmp_path / "run") == weights_hash(tmp_path / "warm") == weights_hash(tmp_path / "cold")

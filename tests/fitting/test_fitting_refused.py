@@ -46,7 +46,9 @@ def test_batches_that_batch_norm_cannot_train_on_are_refused_before_weights_and_
     monkeypatch.setattr(machine, "machine_memory", lambda: None)  # as on Windows: nothing to hold the need to
     monkeypatch.setattr(FromPublished, "prepare", None)
     options = head(transfer="partial", freeze="stage6", reset_from="stage7", recipe=Recipe(epochs=1, batch=1))
-    text = "batch norm learns from two images or more at once, got batch 1 in 1 piece(s); raise batch or lower accumulate"
+    text = (
+        "batch norm learns from two images or more at once, got batch 1 in 1 piece(s); raise batch or lower accumulate"
+    )
     with pytest.raises(UsageError, match=f"^{re.escape(text)}$"):
         fit(photos, options, out="a")
     assert list(in_tmp_path.iterdir()) == []

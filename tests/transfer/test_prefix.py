@@ -79,7 +79,7 @@ def silent(items: Iterable[Any], total: int, what: str) -> Iterable[Any]:  # noq
 
 
 def plain(prefix: Prefix, n: int = 12, *, threads: int = 2, track: Track = silent) -> NDArray[np.float16]:
-    return prefix.plain(images(n)[:, :32, :32], contents(n), threads=threads, track=track)
+    return prefix.plain(images(n)[:, :32, :32], contents(n), "images", threads=threads, track=track)
 
 
 def view(prefix: Prefix, number: int = 0, order: Any = None, *, threads: int = 2) -> NDArray[np.float16]:

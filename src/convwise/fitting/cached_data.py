@@ -40,12 +40,12 @@ def cached_data(
         recipe = replace(recipe, augmentation=views.augmentation)
     prefix = _reserved(prefix, portions, views, threads)
 
-    def plain(mask: Mask) -> NDArray[Any]:
-        return prefix.plain(pixels[mask], portions.contents(mask), threads=threads, track=track)
+    def plain(mask: Mask, which: str) -> NDArray[Any]:
+        return prefix.plain(pixels[mask], portions.contents(mask), which, threads=threads, track=track)
 
-    judged, notes = portions.judged(plain(choose)), tuple[str, ...]()
+    judged, notes = portions.judged(plain(choose, "images that choose")), tuple[str, ...]()
     if views is None:
-        fit: Batches = InMemory(portions.learnt(plain(learn)), recipe.batch, recipe.seed)
+        fit: Batches = InMemory(portions.learnt(plain(learn, "images to learn from")), recipe.batch, recipe.seed)
         keys = prefix.keys(None, 0)
     else:
         seen = [torch.from_numpy(view) for view in views.through(prefix, threads=threads, track=track)]

@@ -1,14 +1,16 @@
 """What a user should know about the data of a run, in sentences."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..data.formats import NEEDS_HEIC, extension_lies
 from ..data.roles import Roles
 from ..data.samples import Listing
 from ..runtime.gather import Gathered
 from .options import Options
-from .task import Candidate
+from .task import Candidate, Step, Task
+
+FEW = 30  # images; the standard error of a mean over so many is a fifth of their spread
 
 
 def say_resolution(candidates: Iterable[Candidate], options: Options) -> tuple[str, ...]:
@@ -21,6 +23,23 @@ def say_resolution(candidates: Iterable[Candidate], options: Options) -> tuple[s
             usual = published.preprocessing.resolution
             notes.append(f"{candidate.network} works at {resolution} px; its weights were trained at {usual} px")
     return tuple(dict.fromkeys(notes))
+
+
+def say_from_scratch(options: Options) -> tuple[str, ...]:
+    """Say which networks have no ladder to climb."""
+    without = [name for name in options.network if options.transfer_of(name) == "none"]
+    if options.transfer != "auto":
+        return ()
+    return tuple(f"{name} was trained from scratch: transfer 'auto' needs published weights" for name in without)
+
+
+def say_few_choose(task: Task, histories: Iterable[Sequence[Step]]) -> tuple[str, ...]:
+    """Say that a choice among epochs is little more than chance, where it is."""
+    n = int((task.val if task.val.any() else task.held_out).sum())
+    if n >= FEW or not any(len(steps) > 1 and steps[0].epoch for steps in histories):
+        return ()
+    chosen = f"the epoch was chosen by {n} image{'s' if n > 1 else ''}: an early one may win by chance"
+    return (f"{chosen}; more images in `train`, or a `val` split, choose better",)
 
 
 def say_unchecked(candidates: Iterable[Candidate]) -> tuple[str, ...]:

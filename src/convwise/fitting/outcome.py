@@ -21,7 +21,7 @@ from .task import Step
 
 
 class Tried(NamedTuple):
-    """A candidate, what it cost, and what the choice looked at; the last three as in `Fitted` and `Fit`."""
+    """A candidate, what it cost, and what the choice looked at, `choice_n` images; the last three as in `Fit`."""
 
     network: str
     transfer: str
@@ -29,6 +29,7 @@ class Tried(NamedTuple):
     how_chosen: str
     choice_top1: Interval
     choice_nll: float
+    choice_n: int
     cost: Totals
     history: tuple[Step, ...]
     seconds: float

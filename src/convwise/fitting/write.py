@@ -53,9 +53,10 @@ def _rung(tried: Tried) -> dict[str, Any]:
     return {
         "network": tried.network, "transfer": tried.transfer, "chosen": tried.chosen,
         "choice_top1": tried.choice_top1.value, "choice_top1_low": tried.choice_top1.low,
-        "choice_top1_high": tried.choice_top1.high, "choice_nll": tried.choice_nll,
+        "choice_top1_high": tried.choice_top1.high, "choice_nll": tried.choice_nll, "choice_n": tried.choice_n,
         "seconds": round(tried.seconds, 3), "macs_trained": tried.macs_trained,
         "gain": gain and gain.difference, "gain_low": gain and gain.low, "gain_high": gain and gain.high,
+        "noise": gain and gain.noise,
         "p_value": gain and gain.p_value, "ended": tried.ended, "parts": [p._asdict() for p in tried.pieces],
     }  # fmt: skip
 

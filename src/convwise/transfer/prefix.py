@@ -49,9 +49,11 @@ class Prefix(NamedTuple):
     precision: str = "float16"
     kept: frozenset[Path] = frozenset()
 
-    def plain(self, pixels: Pixels, contents: Sequence[bytes], *, threads: int, track: Track) -> NDArray[Any]:
-        """Of images as an evaluation sees them: pixels (n, H, W, C) -> (n, h, w, C')."""
-        return self._rows(None, contents, lambda i: pixels[i], threads=threads, track=track, what="of images")
+    def plain(
+        self, pixels: Pixels, contents: Sequence[bytes], which: str, *, threads: int, track: Track
+    ) -> NDArray[Any]:
+        """Of images as an evaluation sees them: pixels (n, H, W, C) -> (n, h, w, C'); `which` they are, in words."""
+        return self._rows(None, contents, lambda i: pixels[i], threads=threads, track=track, what=f"of {which}")
 
     def view(
         self, images: Images, contents: Sequence[bytes], augmentation: Augmentation, number: int, *,
