@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
+from .files import check_picture, write_picture
 from .output import say
-from .pictures import check_picture, write_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

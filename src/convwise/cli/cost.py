@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
+from .files import check_picture, write_picture
 from .output import Json, print_json, say
-from .pictures import check_picture, write_picture
 
 if TYPE_CHECKING:
     from torch import nn
