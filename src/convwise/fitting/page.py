@@ -1,6 +1,7 @@
 """What the page of a run shows."""
 
 import datetime
+import math
 import platform
 import shlex
 from collections import Counter
@@ -19,6 +20,7 @@ from ..metrics import Interval
 from ..runtime.session import cpu_name
 from .options import Options
 from .outcome import Outcome, Tried
+from .recipe_text import as_toml
 from .second_look import SecondLook, kind_of
 
 MISTAKES, DOUBTS, COPIES, THUMBNAIL = 24, 24, 12, 160  # how many of each the page shows; pixels
@@ -64,6 +66,7 @@ def make_page(outcome: Outcome, out: Path, command: str, classifier: Classifier)
         cross_validation=_cross_validation(outcome),
         calibration=_calibration(outcome),
         ensemble=_ensemble(outcome),
+        trainings=tuple(_training(tried) for tried in outcome.tried if tried.recipe is not None),
         skipped=tuple(report.Skipped(path, reason) for path, reason in outcome.skipped.items()),
         ignored=outcome.listing.ignored,
         notes=outcome.notes,
@@ -83,6 +86,21 @@ def _candidate(tried: Tried) -> report.Candidate:
         t.network, _transfer_words(t.transfer), t.resolution, t.how_chosen, t.choice_top1, t.cost.macs, t.cost.params,
         t.chosen, t.seconds, t.weights, t.macs_trained, t.gain, t.ended, t.pieces,
     )  # fmt: skip
+
+
+def _training(tried: Tried) -> report.Training:
+    """A candidate that was trained by epochs; the one that was kept has the lowest NLL."""
+    assert tried.recipe is not None
+    losses, nlls, top1s = (
+        tuple(math.nan if value is None else value for value in values)
+        for values in zip(
+            *((step.train_loss, step.choice_nll, step.choice_top1) for step in tried.history), strict=True
+        )
+    )
+    best = 1 + min(range(len(nlls)), key=lambda i: (math.isnan(nlls[i]), nlls[i]))
+    return report.Training(
+        tried.network, _transfer_words(tried.transfer), as_toml(tried.recipe), losses, nlls, top1s, best
+    )
 
 
 def _cost(outcome: Outcome) -> report.Cost:

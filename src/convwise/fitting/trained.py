@@ -44,6 +44,7 @@ def fitted(trained: Trained, data: TrainingData, start: Start, task: Task, *, by
         artefacts=lambda: (_serialised(network, start), graph),
         pieces=start.pieces(task.num_classes),
         seconds=0.0,
+        recipe=data.recipe,
         notes=(*data.notes, *trained.notes, *why_early(trained, data.recipe.epochs)),
     )
 

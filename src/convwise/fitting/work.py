@@ -123,7 +123,7 @@ def _compare(fits: Sequence[Fit], task: Task) -> tuple[Tried, ...]:
             resolution=f.candidate.preprocessing.resolution, how_chosen=f.fitted.how_chosen, choice_top1=score[0],
             choice_nll=score[1], choice_n=int(task.compare.sum()), cost=f.candidate.cost(task.num_classes),
             history=f.fitted.history, seconds=f.fitted.seconds, chosen=i == best, weights=f.candidate.weights,
-            pieces=f.fitted.pieces, gain=f.gain, ended=f.ended,
+            pieces=f.fitted.pieces, gain=f.gain, ended=f.ended, recipe=f.fitted.recipe,
         )
         for i, (f, score) in enumerate(zip(fits, scores, strict=True))
     )  # fmt: skip
