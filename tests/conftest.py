@@ -48,14 +48,25 @@ def shared_cache(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return session_cache
 
 
+def find_archive(name: str) -> Path:
+    """An archive of real photos; the test is skipped where it is not there."""
+    archive = Path(os.environ.get(TEST_DATA, ""), name)
+    if not os.environ.get(TEST_DATA) or not archive.is_file():
+        pytest.skip(f"{TEST_DATA} names no folder with {name}")
+    return archive
+
+
+@pytest.fixture(scope="session")
+def cifar10_archive() -> Path:
+    """CIFAR-10 as JPEG files, `cifar10/{train,test}/<class>/*.jpg`."""
+    return find_archive("cifar10.tar.gz")
+
+
 @pytest.fixture(scope="session")
 def ants_bees(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """397 photos: train and val of ants and bees, with one stray GIF."""
-    archive = Path(os.environ.get(TEST_DATA, ""), "ants_bees.tar")
-    if not os.environ.get(TEST_DATA) or not archive.is_file():
-        pytest.skip(f"{TEST_DATA} names no folder with ants_bees.tar")
     folder = tmp_path_factory.mktemp("data")
-    with tarfile.open(archive) as tar:
+    with tarfile.open(find_archive("ants_bees.tar")) as tar:
         tar.extractall(folder, filter="data")
     return folder / "ants_bees"
 

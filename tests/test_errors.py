@@ -43,3 +43,9 @@ def test_a_mistyped_name_gets_the_nearest(got: str, text: str) -> None:
     error = one_of("network", got, iter(["resnet18", "resnet50", "vgg16"]))
     assert isinstance(error, UsageError)
     assert str(error) == text
+
+
+def test_another_word_gets_the_name_that_it_stands_for() -> None:
+    for got in ("learning_rate", "learning_rat"):
+        error = one_of("field", got, ["lr", "epochs"], meant={"learning_rate": "lr", "base_lr": "lr"})
+        assert str(error) == f"field must be one of lr, epochs, got {got!r}; did you mean 'lr'?"

@@ -14,6 +14,8 @@ MINE = """
 import torch
 from torch import nn
 
+WIDTH = 8
+
 def rear(in_channels, num_classes):
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(), nn.Linear(in_channels, num_classes))
 
@@ -159,6 +161,9 @@ def test_another_source_or_another_setting_is_another_code(in_tmp_path: Path) ->
          ("builder 'no_layers:rear': module 'no_layers' cannot be imported: ModuleNotFoundError: No module named "
           "'no_layers'")),
         ("my_layers:reer", "builder 'my_layers:reer': module 'my_layers' has no function 'reer'"),
+        ("my_layers:WIDTH",
+         ("builder 'my_layers:WIDTH': 'WIDTH' of module 'my_layers' is not callable but of type int; it must be a "
+          "function or a class that gives an nn.Module")),
         ("my_layers:nothing",
          ("builder 'my_layers:nothing' cannot be called so: got an unexpected keyword argument 'in_channels'; a rear "
           "is a function (in_channels, num_classes) -> nn.Module")),

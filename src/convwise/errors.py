@@ -14,7 +14,7 @@ A message says what, where, got, allowed, and the next step.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class ConvwiseError(Exception):
@@ -67,7 +67,9 @@ class MachineError(ConvwiseError):
     exit_code = 6
 
 
-def one_of(what: str, got: object, allowed: Iterable[str], *, listed_by: str = "") -> UsageError:
+def one_of(
+    what: str, got: object, allowed: Iterable[str], *, listed_by: str = "", meant: Mapping[str, str] | None = None
+) -> UsageError:  # fmt: skip
     """Build the error for a name that is not among `allowed`, with the nearest ones that are.
 
     Args:
@@ -75,9 +77,12 @@ def one_of(what: str, got: object, allowed: Iterable[str], *, listed_by: str = "
         got: the name.
         allowed: the names there are.
         listed_by: command that lists them, where they are too many for one line.
+        meant: other words, and which name each of them stands for.
     """
-    names = list(allowed)
-    near = [repr(name) for name in difflib.get_close_matches(str(got), names, n=3 if listed_by else 1)]
+    names, others = list(allowed), meant or {}
+    known = dict.fromkeys(names) | dict.fromkeys(others)
+    close = difflib.get_close_matches(str(got), known, n=3 if listed_by else 1)
+    near = [repr(name) for name in dict.fromkeys(others.get(name, name) for name in close)]
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     choice = f"the {len(names)} that `{listed_by}` lists" if listed_by else ", ".join(names)
     return UsageError(f"{what} must be one of {choice}, got {got!r}{hint}")

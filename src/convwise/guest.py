@@ -85,9 +85,15 @@ def find_builder(
         except Exception as error:  # a module that is not there, or whatever the user's own raises
             reason = f"{type(error).__name__}: {error}"
             raise UsageError(f"builder {spec!r}: module {module_name!r} cannot be imported: {reason}") from error
+        known = hasattr(module, function)
         builder: Callable[..., Any] | None = getattr(module, function, None)
-    if not callable(builder):
+    if not known:
         raise UsageError(f"builder {spec!r}: module {module_name!r} has no function {function!r}")
+    if not callable(builder):
+        raise UsageError(
+            f"builder {spec!r}: {function!r} of module {module_name!r} is not callable but of type "
+            f"{type(builder).__name__}; it must be a function or a class that gives an nn.Module"
+        )
     if isinstance(builder, torch.nn.Module):
         raise UsageError(f"builder {spec!r} must be a function or a class that gives an nn.Module, got one itself")
     try:

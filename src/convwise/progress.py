@@ -17,3 +17,12 @@ class Track(Protocol):
 def silent(items: Iterable[T], total: int, what: str) -> Iterable[T]:  # noqa: ARG001
     """Show nothing."""
     return items
+
+
+def with_words(track: Track, words: str) -> Track:
+    """Put more words behind what is said of the work."""
+
+    def told(items: Iterable[T], total: int, what: str) -> Iterable[T]:
+        return track(items, total, f"{what} {words}")
+
+    return told

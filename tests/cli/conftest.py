@@ -59,3 +59,10 @@ def small_disk(tmp_path: Path) -> Iterator[Disk]:
         pytest.skip("mounting a small disk needs root on Linux")
     yield disk
     disk.unmount()
+
+
+@pytest.fixture
+def trainer(tmp_path: Path, request: pytest.FixtureRequest) -> Convwise:
+    """The command line with a cold cache, beside the recipe `long.toml` of the test's module."""
+    (tmp_path / "long.toml").write_text(request.module.RECIPE)
+    return Convwise(tmp_path, tmp_path / "cache")

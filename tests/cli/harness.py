@@ -177,6 +177,12 @@ def cached_rows(cache: Path) -> list[bytes]:
     return found
 
 
+def checkpoint_steps(run: Path, training: str) -> list[int]:
+    """Steps of the checkpoints that a training has in the unfinished run that is to be `run`."""
+    found = run.with_name(f"{run.name}.partial").glob(f"checkpoints/{training}/[0-9]*.safetensors")
+    return sorted(int(path.name[:10]) for path in found)
+
+
 def in_child(setup: str) -> str:
     """Code for `python -c` that does something to its own process and is `convwise` from then on."""
     return f"{setup}\nfrom convwise.cli import main\nmain()"

@@ -8,13 +8,13 @@ from .harness import Convwise
 
 COMMANDS = {
     "demo": ["--out", "--quiet"],
-    "scan": ["--csv", "--threads", "--json", "--quiet"],
+    "scan": ["--csv", "--overwrite", "--threads", "--json", "--quiet"],
     "fit": ["--out", "--network", "--transfer", "--freeze", "--reset-from", "--rear", "--weights", "--offline",
             "--resolution", "--recipe", "--augment", "--epochs", "--time-limit", "--seed", "--split-seed", "--balance",
             "--members", "--teacher", "--threads", "--device", "--max-macs", "--max-ms", "--max-mb", "--resume",
             "--overwrite", "--json", "--quiet"],
     "evaluate": ["--views", "--with", "--split", "--threads", "--json", "--quiet"],
-    "predict": ["--csv", "--heatmaps", "--threads", "--json", "--quiet"],
+    "predict": ["--csv", "--overwrite", "--heatmaps", "--threads", "--json", "--quiet"],
     "networks": ["--json"],
     "cost": ["--by", "--resolution", "--channels", "--num-classes", "--argument", "--measure", "--advise", "--picture",
              "--overwrite", "--threads", "--json"],

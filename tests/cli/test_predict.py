@@ -49,6 +49,21 @@ def test_a_folder_stands_for_its_images_in_natural_order(
     assert not any(row["error"] for row in rows)
 
 
+@pytest.mark.parametrize("command", ["predict RUN PHOTOS", "scan PHOTOS"])
+def test_a_table_that_is_there_is_replaced_when_asked(
+    convwise: Convwise, run: Path, photos: Path, tmp_path: Path, command: str
+) -> None:
+    words = [{"RUN": run, "PHOTOS": photos}.get(word, word) for word in command.split()]
+    (tmp_path / "rows.csv").write_text("precious")
+    text = "--csv 'rows.csv' exists already; give --overwrite to replace it, or another file"
+    assert convwise(*words, "--quiet", "--csv", "rows.csv").ends(2).message == text
+    assert (tmp_path / "rows.csv").read_text() == "precious"
+    convwise(*words, "--quiet", "--csv", "rows.csv", "--overwrite").ends(0)
+    assert "path" in (tmp_path / "rows.csv").read_text().partition("\n")[0]
+    text = "overwrite has no effect without a file of --csv; leave it out, or name one"
+    assert convwise(*words, "--overwrite").ends(2).message == text
+
+
 def test_text_has_one_line_for_each_input(convwise: Convwise, run: Path, photos: Path) -> None:
     found = convwise("predict", run, photos / "disc" / "1.jpg", "absent.jpg").ends(0)
     first, second = found.out.splitlines()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .harness import Convwise, Disk, finish, stop_when, wait_for, weights_hash, write_folder
+from .harness import Convwise, Disk, checkpoint_steps, finish, stop_when, wait_for, weights_hash, write_folder
 
 # a training of some seconds, of 30 steps an epoch or so
 LONG = ("--network", "lenet5", "--threads", 1, "--recipe", "long.toml", "--quiet")
@@ -20,13 +20,6 @@ def forty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_folder(tmp_path_factory.mktemp("forty") / "photos", ("disc", "stripes", "chess"), count=40, side=32)
 
 
-@pytest.fixture
-def trainer(tmp_path: Path) -> Convwise:
-    """The command line with the recipe."""
-    (tmp_path / "long.toml").write_text(RECIPE)
-    return Convwise(tmp_path, tmp_path / "cache")
-
-
 @pytest.fixture(scope="session")
 def unbroken(forty: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Hash of the weights of a training that nobody disturbs."""
@@ -36,10 +29,9 @@ def unbroken(forty: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return weights_hash(folder / "run")
 
 
-def steps(folder: Path) -> list[int]:
-    """Of the checkpoints of the run that is to be `folder`."""
-    found = folder.with_name(f"{folder.name}.partial").glob("checkpoints/lenet5/[0-9]*.safetensors")
-    return sorted(int(path.name[:10]) for path in found)
+def steps(run: Path) -> list[int]:
+    """Of the checkpoints of an unfinished run."""
+    return checkpoint_steps(run, "lenet5")
 
 
 @pytest.mark.parametrize(

@@ -104,11 +104,11 @@ def test_the_working_folder_itself_cannot_be_the_output_folder(
         ),
         (
             ("predict", "run", "photos", "--csv", "no/such/folder/rows.csv"),
-            "--csv 'no/such/folder/rows.csv' cannot be written: No such file or directory",
+            "--csv 'no/such/folder/rows.csv' cannot be written: there is no folder 'no/such/folder'",
         ),
         (
             ("scan", "photos", "--quiet", "--csv", "no/such/folder/rows.csv"),
-            "--csv 'no/such/folder/rows.csv' cannot be written: No such file or directory",
+            "--csv 'no/such/folder/rows.csv' cannot be written: there is no folder 'no/such/folder'",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else value[:9],

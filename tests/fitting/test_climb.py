@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-import os
+import re
 import tarfile
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ import pytest
 
 from convwise import machine
 from convwise.cli.demo import write_digits
+from convwise.cli.fit import ladder_lines
 from convwise.errors import DivergedError, MachineError, UsageError
 from convwise.fitting import Options, Run, candidates, fit
 from convwise.fitting.climb import Fit, fit_all
@@ -26,8 +27,8 @@ from convwise.fitting.trained_candidate import TrainedCandidate
 from convwise.metrics import Paired, compare
 from convwise.progress import silent
 
-TEST_DATA = "CONVWISE_TEST_DATA"
 LABELS = np.array([0] * 10 + [1] * 10)
+HELD_OUT = "(one standard error, on 20 images held out)"
 
 
 @dataclass
@@ -83,14 +84,14 @@ def test_a_gain_within_its_noise_ends_the_climb(tmp_path: Path) -> None:
     fits, _ = climbed([Rung("head", 17), Rung("partial", 18), Rung("full", 20)], tmp_path)
     assert names(fits) == ["head", "partial"]
     # one image of 20, one added to each side: sqrt((2 / 22 + 1 / 22 - (1 / 22)^2) / 22) = 7.8 points
-    assert fits[1].ended == "it gained 5.0 points over the rung below, no more than their noise of 7.8"
+    assert fits[1].ended == f"it gained 5.0 points over the rung below, no more than their noise of 7.8 {HELD_OUT}"
 
 
 def test_a_rung_that_is_no_better_ends_the_climb_and_says_by_how_much(tmp_path: Path) -> None:
     fits, _ = climbed([Rung("head", 17), Rung("partial", 15), Rung("full", 20)], tmp_path)
     assert names(fits) == ["head", "partial"]
     assert fits[0].ended == ""
-    assert fits[1].ended == "it was no better than the rung below: -10.0 points, with a noise of 8.9"
+    assert fits[1].ended == f"it was no better than the rung below: -10.0 points, with a noise of 8.9 {HELD_OUT}"
 
 
 def test_the_noise_of_a_gain_is_that_of_the_images_that_differ() -> None:
@@ -101,7 +102,7 @@ def test_the_noise_of_a_gain_is_that_of_the_images_that_differ() -> None:
 def test_what_does_not_differ_at_all_ends_the_climb(tmp_path: Path) -> None:
     fits, _ = climbed([Rung("head", 20), Rung("partial", 20), Rung("full", 20)], tmp_path)
     assert names(fits) == ["head", "partial"]
-    assert fits[1].ended == "it was no better than the rung below: 0.0 points, with a noise of 6.4"
+    assert fits[1].ended == f"it was no better than the rung below: 0.0 points, with a noise of 6.4 {HELD_OUT}"
 
 
 def test_each_network_climbs_for_itself_and_one_rung_is_no_ladder(tmp_path: Path) -> None:
@@ -184,6 +185,11 @@ def test_a_run_tells_its_ladder(auto_run: Run) -> None:
         frozen = sum(part["macs"] for part in rung["parts"] if part["state"] == "frozen")
         assert rung["macs_trained"] == auto_run.result["macs"] - frozen
     assert rungs[0]["macs_trained"] == 1280 * 3  # the softmax layer
+    assert {rung["choice_n"] for rung in rungs} == {3}  # a tenth of 24, one of each class at least
+    said = ladder_lines(rungs)[0]
+    assert re.search(r"^  rung     head     .* % \(95 % interval .*\) of 3 held out, ", said)
+    (few,) = (note for note in auto_run.result["notes"] if "chosen by" in note)
+    assert few.startswith("the epoch was chosen by 3 images: an early one may win by chance; ")
     page = auto_run.report.read_text()
     assert "Gain over the rung below" in page
     assert "The climb of <bdi>efficientnet_lite0</bdi> ended with" in page
@@ -258,13 +264,10 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def cifar10(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cifar10(tmp_path_factory: pytest.TempPathFactory, cifar10_archive: Path) -> Path:
     """2,000 images of CIFAR-10's train to learn from and 2,000 of its test to measure on, 200 a class."""
-    archive = Path(os.environ.get(TEST_DATA, ""), "cifar10.tar.gz")
-    if not os.environ.get(TEST_DATA) or not archive.is_file():
-        pytest.skip(f"{TEST_DATA} names no folder with cifar10.tar.gz")
     folder, counts = tmp_path_factory.mktemp("cifar"), Counter[Path]()
-    with tarfile.open(archive) as tar:
+    with tarfile.open(cifar10_archive) as tar:
         for member in tar:
             place = Path(member.name).parent
             if member.isfile() and counts[place] < 200:

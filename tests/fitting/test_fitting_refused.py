@@ -11,7 +11,8 @@ import torch
 from convwise import machine
 from convwise.errors import BudgetError, DataError, MachineError, UsageError
 from convwise.fitting import Options, fit, work
-from convwise.fitting.start import FromScratch
+from convwise.fitting.from_published import FromPublished
+from convwise.fitting.from_scratch import FromScratch
 from convwise.fitting.trained_candidate import TrainedCandidate
 from convwise.runtime import gather as gather_module
 from convwise.training.recipe import Recipe
@@ -36,6 +37,20 @@ def test_a_budget_that_nothing_fits_is_an_error(
     end = f"; raise it,{lower} or name other networks"
     with pytest.raises(BudgetError, match=f"^no candidate fits the budget: {text}{re.escape(end)}$"):
         fit(photos, head(**budget), out="a")
+    assert list(in_tmp_path.iterdir()) == []
+
+
+def test_batches_that_batch_norm_cannot_train_on_are_refused_before_weights_and_images(
+    in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "machine_memory", lambda: None)  # as on Windows: nothing to hold the need to
+    monkeypatch.setattr(FromPublished, "prepare", None)
+    options = head(transfer="partial", freeze="stage6", reset_from="stage7", recipe=Recipe(epochs=1, batch=1))
+    text = (
+        "batch norm learns from two images or more at once, got batch 1 in 1 piece(s); raise batch or lower accumulate"
+    )
+    with pytest.raises(UsageError, match=f"^{re.escape(text)}$"):
+        fit(photos, options, out="a")
     assert list(in_tmp_path.iterdir()) == []
 
 

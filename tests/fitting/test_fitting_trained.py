@@ -15,7 +15,7 @@ from torch import nn
 from convwise.data.augmentation import Augmentation
 from convwise.errors import ConvwiseError, DataError, DivergedError, MachineError, UsageError
 from convwise.fitting import Options, Run, fit, work
-from convwise.fitting.trained_candidate import _told
+from convwise.fitting.trained import why_early
 from convwise.fitting.training_data import FROM_FILES
 from convwise.runtime import gather as gather_module
 from convwise.training import plan
@@ -63,7 +63,7 @@ def test_a_training_that_ends_early_says_how_many_epochs_were_run(in_tmp_path: P
 def test_the_reason_of_an_early_end_is_told(stopped: str, texts: tuple[str, ...]) -> None:
     history = tuple(Epoch(i, 0.5, 1.0, 0.5, 0.1, 1.0, 0.0, 1.0) for i in (1, 2, 3))
     trained = Trained(nn.Identity(), np.empty(0, np.float32), history, best_epoch=1, stopped=stopped, notes=())
-    assert _told(trained, 9) == texts
+    assert why_early(trained, 9) == texts
 
 
 @pytest.mark.usefixtures("shared_cache")
@@ -217,17 +217,22 @@ def test_candidates_that_all_diverge_are_an_error_that_names_them(in_tmp_path: P
     assert not list(in_tmp_path.iterdir())
 
 
+def from_files(run: Run) -> list[str]:
+    """The notes on where training reads its images."""
+    return [note for note in run.result["notes"] if "prepared images" in note]
+
+
 def test_a_cache_without_room_for_prepared_images_is_told_and_a_resumed_run_goes_on_as_it_began(
     in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del in_tmp_path
     options = Options(network=LENET, recipe=CHANGED, threads=2)
     run = fit(photos, options, out="run")
-    assert (run.result["notes"], run.record["from_files"]) == ([], False)
+    assert (from_files(run), run.record["from_files"]) == ([], False)
     with monkeypatch.context() as small_cache:
         small_cache.setenv("CONVWISE_CACHE_GB", "3e-5")  # 30 times 28 x 28 pixels are 23,520 bytes; images are more
         small = fit(photos, options, out="small")
-        assert (small.result["notes"], small.record["from_files"]) == ([f"lenet5: {FROM_FILES}"], True)
+        assert (from_files(small), small.record["from_files"]) == ([f"lenet5: {FROM_FILES}"], True)
         stop(photos, options, monkeypatch)
     resumed = fit(photos, options, out="stopped")
     assert resumed.record["from_files"]
@@ -243,7 +248,7 @@ def test_a_run_that_began_with_prepared_images_changes_no_bit_when_their_room_is
     stop(photos, options, monkeypatch)
     monkeypatch.setenv("CONVWISE_CACHE_GB", "3e-5")
     resumed = fit(photos, options, out="stopped")
-    assert (resumed.result["notes"], resumed.record["from_files"]) == ([f"lenet5: {FROM_FILES}"], False)
+    assert (from_files(resumed), resumed.record["from_files"]) == ([f"lenet5: {FROM_FILES}"], False)
     assert weights_hash(resumed) == weights_hash(whole)
 
 

@@ -11,7 +11,10 @@ import pytest
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from convwise import machine
+from convwise.errors import MachineError
 from convwise.fitting import Options, Run, fit
+from convwise.fitting.head_candidate import HeadCandidate
 
 OPTIONS = Options(resolution=64, threads=2)
 
@@ -67,6 +70,22 @@ def test_views_are_computed_once_and_of_train_alone(photos: Path, tmp_path: Path
     again = fit(photos, options, out=tmp_path / "again", track=track)
     assert told == []
     assert weights(first) == weights(again)
+
+
+def test_views_that_memory_cannot_hold_are_refused_before_the_weights_are_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    needed = 3 * 5 * 10_000 * 1280 * 4  # features and four views in three forms, 1280 numbers of four bytes
+    candidate = HeadCandidate("efficientnet_lite0", replace(OPTIONS, augment=True))
+    monkeypatch.setattr(machine, "machine_memory", lambda: needed)
+    candidate.check_memory(10_000, 2)
+    text = (
+        "a softmax layer on 4 views of 10,001 images needs about 768.1 MB of memory, and there are 768.0 MB; take "
+        "fewer images, fewer views in the recipe, or no --augment"
+    )
+    with pytest.raises(MachineError, match=f"^{re.escape(text)}$"):
+        candidate.check_memory(10_001, 2)
+    HeadCandidate("efficientnet_lite0", OPTIONS).check_memory(10_001, 2)
 
 
 def test_a_val_split_chooses_without_views_of_it(make: Callable[..., Run], split_photos: Path) -> None:

@@ -15,8 +15,9 @@ from convwise.data.samples import list_folder
 from convwise.errors import DataError, DivergedError, UsageError
 from convwise.evaluation import evaluate, with_members
 from convwise.fitting import Options, Run, fit
-from convwise.fitting.start import FromScratch
+from convwise.fitting.from_scratch import FromScratch
 from convwise.fitting.trained_candidate import TrainedCandidate
+from convwise.fitting.training_run import TrainingRun
 from convwise.metrics import compare, wilson
 
 T = TypeVar("T")
@@ -118,14 +119,14 @@ def test_a_member_that_diverges_is_left_out_and_named(
     in_tmp_path: Path, ensemble: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del in_tmp_path
-    train = TrainedCandidate._train
+    train = TrainingRun.run
 
-    def diverging(self: TrainedCandidate, *args: Any, **kwargs: Any) -> Any:
+    def diverging(self: TrainingRun, *args: Any, **kwargs: Any) -> Any:
         if self.number == 2:
             raise DivergedError("training diverged in epoch 1: the loss is nan")
         return train(self, *args, **kwargs)
 
-    monkeypatch.setattr(TrainedCandidate, "_train", diverging)
+    monkeypatch.setattr(TrainingRun, "run", diverging)
     run = fit(photos, options(), out="run")
     note = "member 2 of lenet5: training diverged in epoch 1: the loss is nan; it is left out"
     assert note in run.result["notes"]

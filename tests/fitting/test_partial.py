@@ -20,7 +20,7 @@ from convwise import weights
 from convwise.errors import DataError, UsageError
 from convwise.evaluation.heat_maps import HeatMaps
 from convwise.fitting import Options, Run, fit
-from convwise.fitting.start import FromPublished
+from convwise.fitting.from_published import FromPublished
 from convwise.progress import silent
 from convwise.training.recipe import Recipe
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from convwise.data.samples import Sample, list_folder
 from convwise.fitting import Options, Run, fit, second_look
+from convwise.fitting.from_scratch import FromScratch
 from convwise.fitting.second_look import kind_of
-from convwise.fitting.start import FromScratch
 from convwise.fitting.trained_candidate import TrainedCandidate
 
 

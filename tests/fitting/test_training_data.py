@@ -19,11 +19,12 @@ from convwise.data.reduction import Reduction
 from convwise.data.samples import Listing, Sample
 from convwise.data.sources import Files
 from convwise.errors import DataError
+from convwise.fitting.from_scratch import FromScratch
 from convwise.fitting.options import Options
-from convwise.fitting.start import FromScratch
 from convwise.fitting.task import Task
 from convwise.fitting.trained_candidate import TrainedCandidate
 from convwise.fitting.training_data import FROM_FILES, TrainingData, pixel_statistics, training_data
+from convwise.fitting.views import Views
 from convwise.training.batches import Augmented, InMemory
 from convwise.training.recipe import Recipe
 
@@ -86,11 +87,18 @@ def test_a_recipe_that_changes_images_sees_all_of_them() -> None:
     assert means != pytest.approx(sorted(image.mean() for image in rows()[0][:6]), abs=0.7)
 
 
-def test_own_colours_are_those_of_the_images_to_learn_from() -> None:
-    recipe = replace(MOVED, augmentation=Augmentation(pca=0.1, pca_colours="own"))
-    own = make(recipe).recipe.augmentation
-    assert own == Augmentation(pca=0.1, pca_colours=principal_colours(rows()[0][:6]))
+OWN = Augmentation(pca=0.1, pca_colours="own")
+
+
+def test_own_colours_are_those_of_the_whole_images_to_learn_from() -> None:
+    own = make(replace(MOVED, augmentation=OWN)).recipe.augmentation
+    assert own == Augmentation(pca=0.1, pca_colours=principal_colours(rows()[1][:6]))
     assert make(MOVED).recipe == MOVED
+
+
+def test_views_of_a_frozen_part_have_the_same_colours_as_pixels() -> None:
+    views = Views.of(rows(), task(), task().train & ~task().held_out, COLOUR, augmentation=OWN, count=2)
+    assert views.augmentation == make(replace(MOVED, augmentation=OWN)).recipe.augmentation
 
 
 def on_disk(folder: Path, whole: NDArray[np.uint8]) -> Task:

@@ -9,7 +9,7 @@ from convwise.data.augmentation.applying import apply
 from convwise.data.augmentation.record import ALEXNET_COLOURS
 from convwise.data.preprocessing import Preprocessing
 from convwise.report.seen import Seen
-from convwise.report.sheet import COLUMNS, draw_sheet
+from convwise.report.sheet import COLUMNS, GAP, draw_sheet
 from convwise.report.tiles import SHOWN, Photographer
 
 Pixels = NDArray[np.uint8]
@@ -142,5 +142,11 @@ def test_the_sheet_is_one_picture_that_a_seed_repeats(photos: list[Pixels], size
         assert (border[:, -margin:] == 255).mean() > 0.9  # nothing runs over the edge
 
 
-def test_one_photo_is_enough(photos: list[Pixels]) -> None:
-    draw_sheet(photos[:1], ALEXNET_COLOURS, seen(photos[:1], Augmentation()), "One", seed=0, side=SIDE)
+def test_one_photo_is_enough_and_each_is_shown_once(photos: list[Pixels]) -> None:
+    heights = [
+        draw_sheet(photos[:n], ALEXNET_COLOURS, seen(photos[:n], Augmentation()), "One", seed=0, side=SIDE).height
+        for n in (1, 2, 3)
+    ]
+    assert heights == [heights[0] + n * (SIDE + GAP) for n in range(3)]
+    more = [*photos, photos[0]]
+    assert draw_sheet(more, ALEXNET_COLOURS, seen(more, Augmentation()), "", seed=0, side=SIDE).height == heights[2]

@@ -1,6 +1,7 @@
 """The frozen part: its rows are those of torch, follow from files alone, and are computed once."""
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -78,7 +79,7 @@ def silent(items: Iterable[Any], total: int, what: str) -> Iterable[Any]:  # noq
 
 
 def plain(prefix: Prefix, n: int = 12, *, threads: int = 2, track: Track = silent) -> NDArray[np.float16]:
-    return prefix.plain(images(n)[:, :32, :32], contents(n), threads=threads, track=track)
+    return prefix.plain(images(n)[:, :32, :32], contents(n), "images", threads=threads, track=track)
 
 
 def view(prefix: Prefix, number: int = 0, order: Any = None, *, threads: int = 2) -> NDArray[np.float16]:
@@ -218,17 +219,44 @@ def test_what_float16_cannot_hold_is_refused(prefix: Prefix) -> None:
 
 def test_no_room_in_the_cache_is_said_before_the_first_image(prefix: Prefix, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONVWISE_CACHE_GB", "0.0001")  # 100 kB: two views of 12 times 4,096 bytes, but not three
-    prefix.check_room(12, 2, threads=1)
+    prefix.reserve([], contents(), MOVED, 2, threads=1)
     text = (
         f"activations at {CUT} of 3 views of 12 files take 147.5 kB of cache, and CONVWISE_CACHE_GB allows 100.0 kB; "
         "raise it"
     )
     with pytest.raises(UsageError, match=f"^{re.escape(text)}$"):
-        prefix.check_room(12, 3, threads=1)
+        prefix.reserve([], contents(), MOVED, 3, threads=1)
+    with pytest.raises(UsageError, match=r"of 2 views of 13 files take 102\.4 kB of cache"):  # one more as it is
+        prefix.reserve([bytes(32)], contents(), MOVED, 2, threads=1)
     monkeypatch.setenv("CONVWISE_CACHE_GB", "0.00001")
     with pytest.raises(UsageError, match=f"^activations at {re.escape(CUT)} of 12 files take 49.2 kB of cache, "):
         plain(prefix)
     assert counted(prefix) == 0
+
+
+def test_what_is_still_to_be_written_must_have_room_on_the_disk(
+    prefix: Prefix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view(prefix)
+    monkeypatch.setattr("convwise.runtime.room.free_disk", lambda: 50_000)
+    prefix.reserve([], contents(), MOVED, 2, threads=1)  # one of the two is there
+    text = f"activations at {CUT} of 3 views of 12 files take 98.3 kB of disk, and "
+    with pytest.raises(MachineError, match=f"^{re.escape(text)}"):
+        prefix.reserve([], contents(), MOVED, 3, threads=1)
+
+
+def test_what_a_training_wants_stays_while_older_work_of_others_would_make_way(
+    prefix: Prefix, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = [view(prefix, number) for number in range(3)]
+    for folder in (cache / "rows").iterdir():
+        os.utime(folder, (1, 1))  # used long ago
+    plain(prefix._replace(graph_sha256="0" * 64))  # of another run, and the newest
+    monkeypatch.setenv("CONVWISE_CACHE_GB", "0.00018")  # four times 12 rows of 4,096 bytes are 197 kB
+    kept = prefix.reserve([], contents(), MOVED, 3, threads=1)
+    assert [view(kept, number).tobytes() for number in range(3)] == [one.tobytes() for one in first]
+    assert counted(prefix) == 4 * 12  # none was computed again
+    assert {folder.name for folder in (cache / "rows").iterdir()} == {*prefix.keys(MOVED, 3)[1:]}
 
 
 def test_no_room_on_the_disk_or_in_memory_is_said_too(prefix: Prefix, monkeypatch: pytest.MonkeyPatch) -> None:

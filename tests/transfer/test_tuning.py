@@ -119,7 +119,8 @@ POINTS = ", ".join(["stem", *(f"stage{i}.block{j}" for i in range(1, 5) for j in
 @pytest.mark.parametrize(
     ("freeze", "reset_from", "text"),
     [
-        ("stage12", None, f"freeze must be one of {POINTS}, got 'stage12'; did you mean 'stage1.block2'?"),
+        ("stage33", None, f"freeze must be one of {POINTS}, got 'stage33'; did you mean 'stage3'?"),
+        (None, "stage44", f"reset-from must be one of {POINTS}, got 'stage44'; did you mean 'stage4'?"),
         ("stage1", "stage4.blok2",
          f"reset-from must be one of {POINTS}, got 'stage4.blok2'; did you mean 'stage4.block2'?"),
         ("features", None,

@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
+from .files import check_picture, write_picture
 from .output import say
-from .pictures import check_picture, write_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
     from ..data.augmentation import Augmentation
     from ..data.decoding import Preparation
     from ..data.preprocessing import Preprocessing
+    from ..report.seen import Seen
 
     Photos = list[NDArray[np.uint8]]
 
@@ -48,13 +50,8 @@ def augment(
 
     One picture: each operation alone, then some images as `fit --transfer none` would train on them.
     """
-    import numpy as np
-
-    from ..data.augmentation.colour import principal_colours, with_own_colours
     from ..data.reduction import Reduction
     from ..errors import UsageError
-    from ..report.seen import Seen
-    from ..report.sheet import draw_sheet
 
     check_picture(out, "out", ".png", overwrite=overwrite)
     if not 96 <= size <= 512:  # captions need the room
@@ -64,16 +61,33 @@ def augment(
     how, preprocessing = _training(network, recipe, resolution)
     large, reduction = Reduction(channels=3, side=512), Reduction.for_training(preprocessing, how)
     photos, images = _photos(data, seed, [large, reduction])
-    mean = np.mean([image.mean(axis=(0, 1)) for image in images], axis=0)  # what is erased gets it
-    preprocessing = replace(preprocessing, mean=tuple(mean.tolist()))
     words = f"{network}, recipe {recipe or 'modern'}"
-    seen = Seen(images, with_own_colours(how, photos), preprocessing, words)
-    title = f"Augmentation of {data.resolve().name}"
-    sheet = draw_sheet(photos, principal_colours(photos), seen, title, seed=seed, side=size)
+    seen = _seen(photos, images, how, preprocessing, words)
+    sheet = _draw(photos, seen, f"Augmentation of {data.resolve().name}", seed=seed, side=size)
     file = io.BytesIO()
     sheet.save(file, "PNG")
     write_picture(out, "out", file.getvalue())
     say(f"{out}: {sheet.width} x {sheet.height} pixels, from {len(photos)} images")
+
+
+def _seen(
+    photos: "Photos", images: "Photos", how: "Augmentation", preprocessing: "Preprocessing", words: str
+) -> "Seen":
+    """What a training sees of the images, whose colours the photos give."""
+    import numpy as np
+
+    from ..data.augmentation.colour import with_own_colours
+    from ..report.seen import Seen
+
+    mean = np.mean([image.mean(axis=(0, 1)) for image in images], axis=0)  # what is erased gets it
+    return Seen(images, with_own_colours(how, photos), replace(preprocessing, mean=tuple(mean.tolist())), words)
+
+
+def _draw(photos: "Photos", seen: "Seen", title: str, *, seed: int, side: int) -> "Image":
+    from ..data.augmentation.colour import principal_colours
+    from ..report.sheet import draw_sheet
+
+    return draw_sheet(photos, principal_colours(photos), seen, title, seed=seed, side=side)
 
 
 def _training(network: str, text: str | None, resolution: int | None) -> "tuple[Augmentation, Preprocessing]":

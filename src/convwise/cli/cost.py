@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
+from .files import check_picture, write_picture
 from .output import Json, print_json, say
-from .pictures import check_picture, write_picture
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,9 +45,6 @@ def cost(
     json: Json = False,
 ) -> None:
     """Count what a network costs, exactly, without running it."""
-    from ..cost import advise as find_advice
-    from ..cost import rewrite
-    from .cost_text import show_advice, show_counts, show_latencies
     from .subject import find_subject
 
     _check(by, json=json, threads=threads, measure=measure)
@@ -60,17 +57,33 @@ def cost(
         latencies = _measured(subject, module, report, threads or 1) if measure else {}
     if picture:
         write_picture(picture, "picture", drawn.encode())
-    advice, rewritten = (find_advice(report), rewrite(report)) if advise else ((), ())
     if json:
-        advised = {"advice": [_advice_record(a) for a in advice], "rewritten": [asdict(r) for r in rewritten]}
-        print_json(_record(subject, report, latencies) | advised)
+        print_json(_record(subject, report, latencies) | _advised(report, advise=advise))
         return
-    show_counts(subject.title, report, by or "stage")
-    show_latencies(latencies)
-    show_advice(report, advice, rewritten)
+    _show(subject, report, by or "stage", latencies, advise=advise)
     if picture:
         say()
         say(f"drawn in {picture}")
+
+
+def _advised(report: "CostReport", *, advise: bool) -> dict[str, Any]:
+    """What would save, as plain values."""
+    from ..cost import advise as find_advice
+    from ..cost import rewrite
+
+    advice, rewritten = (find_advice(report), rewrite(report)) if advise else ((), ())
+    return {"advice": [_advice_record(a) for a in advice], "rewritten": [asdict(r) for r in rewritten]}
+
+
+def _show(subject: "Subject", report: "CostReport", by: str, latencies: "dict[str, Latency]", *, advise: bool) -> None:
+    from ..cost import advise as find_advice
+    from ..cost import rewrite
+    from .cost_text import show_advice, show_counts, show_latencies
+
+    show_counts(subject.title, report, by)
+    show_latencies(latencies)
+    if advise:
+        show_advice(report, find_advice(report), rewrite(report))
 
 
 def _check(by: str | None, *, json: bool, threads: int | None, measure: bool) -> None:

@@ -146,7 +146,10 @@ def ladder_lines(rungs: list[dict[str, Any]]) -> list[str]:
         top1 = interval(rung["choice_top1"], rung["choice_top1_low"], rung["choice_top1_high"])
         gain = "" if rung["gain"] is None else f", {100 * rung['gain']:+.1f} points"
         mark = ", chosen" if rung["chosen"] else ""
-        lines.append(f"  rung     {rung['transfer']:<8} {top1} where chosen{gain}, {rung['seconds']:.1f} s{mark}")
+        lines.append(
+            f"  rung     {rung['transfer']:<8} {top1} of {rung['choice_n']} held out{gain}, "
+            f"{rung['seconds']:.1f} s{mark}"
+        )
         if rung["ended"]:
             lines.append(f"           the climb ended here: {rung['ended']}")
     for part in next(rung for rung in rungs if rung["chosen"])["parts"]:

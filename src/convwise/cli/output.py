@@ -107,14 +107,15 @@ def _bar(items: Iterable[T], total: int, what: str) -> Iterator[T]:
 
     columns = (
         progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn(),
-        progress.TextColumn("{task.fields[rate]}"), progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[rate]}"), progress.TextColumn("{task.fields[left]}"),
     )  # fmt: skip
     start = time.monotonic()
     with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total, rate="")
+        task = bar.add_task(what, total=total, rate="", left="")
         for done, item in enumerate(items, 1):
             yield item
-            bar.update(task, completed=done, rate=_speed(item, done / max(time.monotonic() - start, 1e-9)))
+            rate = done / max(time.monotonic() - start, 1e-9)
+            bar.update(task, completed=done, rate=_speed(item, rate), left=_left(item, (total - done) / rate))
 
 
 def _lines(items: Iterable[T], total: int, what: str, every: float = 10.0) -> Iterator[T]:
@@ -125,8 +126,15 @@ def _lines(items: Iterable[T], total: int, what: str, every: float = 10.0) -> It
         now = time.monotonic()
         if now - said > every:
             said, rate = now, done / (now - start)
-            left = f"{(total - done) / rate:.0f} s left"
+            left = _left(item, (total - done) / rate)
             sys.stderr.write(f"{what}: {done} of {total}, {_speed(item, rate)}, {left}\n")
+
+
+def _left(item: object, seconds: float) -> str:
+    """What is left of these seconds, or of an item's time limit where that is less."""
+    limit = getattr(item, "seconds_left", None)
+    left = seconds if limit is None else min(seconds, limit)
+    return f"{left:.0f} s left" if left < 100 else f"{left // 60:.0f} min {left % 60:.0f} s left"
 
 
 def _speed(item: object, rate: float) -> str:

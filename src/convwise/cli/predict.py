@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Exit, Option
 
+from .files import Overwrite, check_table
 from .output import Json, Quiet, Threads, thread_count
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def predict(
     csv: Annotated[
         Path | None, Option(metavar="FILE", help="Write path, label, prob, probs, error as CSV; - is stdout.")
     ] = None,
+    overwrite: Overwrite = False,
     heatmaps: Annotated[
         Path | None, Option(metavar="DIR", help="Draw what in each photo speaks for its class, as PNG in a new DIR.")
     ] = None,
@@ -41,6 +43,7 @@ def predict(
 
     if csv and json:
         raise UsageError("--csv and --json exclude each other; give one of them")
+    check_table(csv, overwrite=overwrite)
     count = thread_count(threads)
     loaded = load(classifier)
     failed = total = 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
+from .files import Overwrite, check_table
 from .output import Json, Quiet, Threads, print_json, progress, say, short, thread_count
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 def scan(
     data: Annotated[Path, Argument(metavar="DATA", help="Folder or CSV manifest of labelled images.")],
     csv: Annotated[Path | None, Option(metavar="FILE", help="Write what to fix, one row a file.")] = None,
+    overwrite: Overwrite = False,
     threads: Threads = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -27,6 +29,7 @@ def scan(
     from ..errors import UsageError
     from ..runtime.gather import gather
 
+    check_table(csv, overwrite=overwrite)
     count = thread_count(threads)
     listing = list_samples(data)
     found = gather(listing, [], threads=count, track=progress(quiet))

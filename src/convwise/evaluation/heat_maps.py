@@ -26,6 +26,7 @@ from ..classifier import Classifier, Prediction
 from ..data import decoding
 from ..data.threads import map_in_order
 from ..errors import MachineError
+from ..networks.drawing import drawn_apart
 from ..runtime.session import TOLERANCE, relative_error
 from .overlay import overlay
 
@@ -128,7 +129,8 @@ class HeatMaps:
 
     @cached_property
     def _network(self) -> "nn.Module":
-        return self.classifier.to_torch().requires_grad_(requires_grad=False)
+        with drawn_apart():
+            return self.classifier.to_torch().requires_grad_(requires_grad=False)
 
 
 def draw(

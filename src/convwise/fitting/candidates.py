@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,11 +10,15 @@ from ..errors import BudgetError, MachineError
 from ..progress import Track, silent
 from ..runtime.latency import measure_latency
 from .draft import Draft
+from .from_published import FromPublished
+from .from_scratch import FromScratch
 from .head_candidate import HeadCandidate
 from .options import Options
-from .start import FromPublished, FromScratch, Start
 from .task import Candidate
 from .trained_candidate import TrainedCandidate
+
+if TYPE_CHECKING:
+    from .start import Start
 
 log = logging.getLogger("convwise")
 UNITS = {"max-macs": "{:,.0f} MACs", "max-mb": "{:.1f} MB", "max-ms": "{:.3g} ms"}

@@ -111,9 +111,11 @@ def _not_worth_it(last: Fit) -> str:
     points, noise = 100 * last.gain.difference, 100 * last.gain.noise
     if points > noise:
         return ""
+    n = last.gain.n
+    what = f"noise of {noise:.1f} (one standard error, on {n} image{'s' if n > 1 else ''} held out)"
     if points <= 0:
-        return f"it was no better than the rung below: {points:.1f} points, with a noise of {noise:.1f}"
-    return f"it gained {points:.1f} points over the rung below, no more than their noise of {noise:.1f}"
+        return f"it was no better than the rung below: {points:.1f} points, with a {what}"
+    return f"it gained {points:.1f} points over the rung below, no more than their {what}"
 
 
 def _within_time(candidate: Candidate, draft: Draft, options: Options, spent: float) -> Candidate | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import networks
-from ..cost import Totals
+from ..cost import Totals, sketch
 from ..data.reduction import Reduction
 from ..data.samples import Listing
 from ..errors import DataError, GateError
@@ -51,12 +51,38 @@ class HeadCandidate:
         if self._body is None:
             self._body = prepare_body(self.published, self.preprocessing, offline=self._offline, track=track)
 
-    def check_memory(self, _images: int, _num_classes: int) -> None:
-        """Refuse a resolution at which the network's graph, held to torch on two images, cannot be made here.
+    def check_memory(self, images: int, _num_classes: int) -> None:
+        """Refuse views that have no room together, or a graph that cannot be made here at this resolution.
+
+        Args:
+            images: of the data.
 
         Raises:
-            MachineError: it has not the memory.
+            MachineError: there is not the memory.
         """
+        self._check_views(images)
+        self._check_graph()
+
+    def _check_views(self, images: int) -> None:
+        """Features and views are there as they are kept, all in one array, and standardised."""
+        if self._recipe.augmentation == UNCHANGED:
+            return
+        views = self._recipe.views
+        needed = 3 * (views + 1) * images * self._width * np.dtype(np.float32).itemsize
+        if not has_memory(needed):
+            what = f"a softmax layer on {views} views of {images:,} images"
+            raise too_little_memory(what, needed, "take fewer images, fewer views in the recipe, or no --augment")
+
+    @property
+    def _width(self) -> int:
+        """Numbers that one image has at `features`."""
+        if self._body is not None:
+            return self._body.width
+        with sketch():
+            return networks.feature_width(networks.create(self.network, 2, self.published.arguments))
+
+    def _check_graph(self) -> None:
+        """The graph is made and held to torch on two images, once."""
         if self._body is not None:
             return
         report = sketched_cost(self.network, 2, self.published.arguments, self.preprocessing)
@@ -121,17 +147,18 @@ class HeadCandidate:
         if recipe.augmentation == UNCHANGED:
             return [], ()
         from ..transfer.prefix import Prefix  # OpenCV is imported where images are changed
-        from .views import cached_views
+        from .views import Views
 
         body = self.body
         prefix = Prefix(
             self.frozen(), body.graph_sha256, "features", (body.width, 1, 1), self.preprocessing, precision="float32"
         )
-        views, notes = cached_views(
-            rows, task, task.train, prefix, augmentation=recipe.augmentation, count=recipe.views, threads=threads,
-            track=track,
-        )  # fmt: skip
-        return [view.reshape(-1, body.width) for view in views], notes
+        views = Views.of(
+            rows, task, task.train, self.preprocessing, augmentation=recipe.augmentation, count=recipe.views
+        )
+        prefix = prefix.reserve([], views.contents, views.augmentation, views.count, threads=threads)
+        seen = views.through(prefix, threads=threads, track=track)
+        return [view.reshape(-1, body.width) for view in seen], views.notes
 
     def _fit(self, rows: Floats, views: Sequence[Floats], task: Task, start: float, threads: int) -> Fitted:
         used = task.train | task.val

@@ -1,14 +1,16 @@
 """What a user should know about the data of a run, in sentences."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..data.formats import NEEDS_HEIC, extension_lies
 from ..data.roles import Roles
 from ..data.samples import Listing
 from ..runtime.gather import Gathered
 from .options import Options
-from .task import Candidate
+from .task import Candidate, Step, Task
+
+FEW = 30  # images; the standard error of a mean over so many is a fifth of their spread
 
 
 def say_resolution(candidates: Iterable[Candidate], options: Options) -> tuple[str, ...]:
@@ -23,6 +25,23 @@ def say_resolution(candidates: Iterable[Candidate], options: Options) -> tuple[s
     return tuple(dict.fromkeys(notes))
 
 
+def say_from_scratch(options: Options) -> tuple[str, ...]:
+    """Say which networks have no ladder to climb."""
+    without = [name for name in options.network if options.transfer_of(name) == "none"]
+    if options.transfer != "auto":
+        return ()
+    return tuple(f"{name} was trained from scratch: transfer 'auto' needs published weights" for name in without)
+
+
+def say_few_choose(task: Task, histories: Iterable[Sequence[Step]]) -> tuple[str, ...]:
+    """Say that a choice among epochs is little more than chance, where it is."""
+    n = int((task.val if task.val.any() else task.held_out).sum())
+    if n >= FEW or not any(len(steps) > 1 and steps[0].epoch for steps in histories):
+        return ()
+    chosen = f"the epoch was chosen by {n} image{'s' if n > 1 else ''}: an early one may win by chance"
+    return (f"{chosen}; more images in `train`, or a `val` split, choose better",)
+
+
 def say_unchecked(candidates: Iterable[Candidate]) -> tuple[str, ...]:
     """Say whose published weights could not be held to a hash."""
     notes = (
@@ -35,17 +54,24 @@ def say_unchecked(candidates: Iterable[Candidate]) -> tuple[str, ...]:
 
 
 def say(listing: Listing, roles: Roles, gathered: Gathered) -> tuple[str, ...]:
-    """Give the sentences; none where all is well."""
-    notes = []
+    """Give the sentences on the data; none where all is well."""
+    return (*_on_files(gathered), *_on_copies(roles), *_on_classes(listing, roles, gathered))
+
+
+def _on_files(gathered: Gathered) -> Iterator[str]:
     heic = sum(reason == NEEDS_HEIC for reason in gathered.skipped.values())
     if heic:
-        notes.append(f"{_files(heic)} in HEIC could not be read; they need an extra: `pip install 'convwise[heic]'`")
+        yield f"{_files(heic)} in HEIC could not be read; they need an extra: `pip install 'convwise[heic]'`"
     lying = sum(extension_lies(s.path, v.format) for s, v in zip(gathered.samples, gathered.verdicts, strict=True))
     if lying:
-        notes.append(f"{_files(lying)} with an extension that names another format than the content; read by content")
+        yield f"{_files(lying)} with an extension that names another format than the content; read by content"
     animated = sum(v.animated for v in gathered.verdicts)
     if animated:
-        notes.append(f"{_files(animated)} with several frames; the first one counts")
+        yield f"{_files(animated)} with several frames; the first one counts"
+
+
+def _on_copies(roles: Roles) -> Iterator[str]:
+    """Files of the same bytes in two splits, in what is measured, or in two classes."""
     split_of: dict[str, set[str]] = {}
     labels_of: dict[str, set[str]] = {}
     for s in roles.samples:
@@ -53,29 +79,30 @@ def say(listing: Listing, roles: Roles, gathered: Gathered) -> tuple[str, ...]:
         labels_of.setdefault(s.sha256, set()).add(s.label)
     leaked = sum(s.split == roles.measured and "train" in split_of[s.sha256] for s in roles.samples)
     if leaked:
-        notes.append(
+        yield (
             f"{leaked} of the measured images are also in `train`, byte for byte: the figures flatter; "
             "`convwise scan` lists them"
         )
     measured = [s.sha256 for s in roles.samples if s.split == roles.measured]
     if (different := len(set(measured))) < len(measured):
         files = f"{different} different file" + ("s" if different > 1 else "")
-        notes.append(
-            f"the {len(measured)} measured images are only {files}: the intervals take copies for images of their own"
-        )
+        yield f"the {len(measured)} measured images are only {files}: the intervals take copies for images of their own"
     torn = sum(len(labels) > 1 for labels in labels_of.values())
     if torn:
-        notes.append(f"{torn} images stand in more than one class, byte for byte; `convwise scan` lists them")
+        yield f"{torn} images stand in more than one class, byte for byte; `convwise scan` lists them"
+
+
+def _on_classes(listing: Listing, roles: Roles, gathered: Gathered) -> Iterator[str]:
     counts = Counter(s.label for s in roles.samples if s.split == "train")
-    few = [name for name in roles.classes if counts[name] < 5]
-    if few:
-        notes.append(f"{len(few)} class(es) with fewer than 5 images to train: {_names(few)}")
+    if few := [name for name in roles.classes if counts[name] < 5]:
+        yield f"{len(few)} class(es) with fewer than 5 images to train: {_names(few)}"
     seen = {s.label for s in roles.samples if s.split == roles.measured}
     if unseen := [name for name in roles.classes if name not in seen]:
-        notes.append(f"{len(unseen)} class(es) without an image to measure on: {_names(unseen)}")
-    notes += [f"class folder {name!r} holds no image file and is no class" for name in listing.empty]
-    lost = sorted({s.label for s in listing.samples} - {s.label for s in gathered.samples})
-    return (*notes, *(f"class {name!r} has no usable image and is no class" for name in lost))
+        yield f"{len(unseen)} class(es) without an image to measure on: {_names(unseen)}"
+    for name in listing.empty:
+        yield f"class folder {name!r} holds no image file and is no class"
+    for name in sorted({s.label for s in listing.samples} - {s.label for s in gathered.samples}):
+        yield f"class {name!r} has no usable image and is no class"
 
 
 def _names(names: list[str]) -> str:

@@ -1,25 +1,19 @@
 """What a run is: one frozen record, the source of the command's flags, of the Python call and of `run.json`."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .. import networks
 from .. import weights as published_weights
-from ..data.threads import check_threads, usable_cpus
+from ..data.threads import usable_cpus
 from ..errors import UsageError, one_of
 from ..training.recipe import UNCHANGED, Recipe, shorter
 from ..training.recipes import check_effect_on, recipe_for, tuned, usual_augmentation
-from .recipe_use import CACHING, check_recipe
+from .option_checks import LADDER, check_effect, check_values
+from .recipe_use import check_recipe
 
-TRANSFERS = ("head", "partial", "full", "auto", "none")
-LADDER = ("head", "partial", "full")  # the rungs that "auto" climbs
-EFFECTIVE_WITH = {"freeze": ("partial", "auto"), "reset_from": ("partial", "full"), "rear": ("partial",)}
-DEVICES = ("auto", "cpu", "cuda")
-MOST_MEMBERS = 20  # a table of more says nothing that its first rows do not
 DEFAULT_NETWORKS = ("efficientnet_lite0",)
 
 
@@ -89,94 +83,8 @@ class Options:
             UsageError: a name or a value that cannot be used, or an option that would have no effect.
             DataError: a file of weights that is absent, or holds others than published ones of the network.
         """
-        for name in self.network:
-            networks.describe(name)
-        if not self.network or len(set(self.network)) < len(self.network):
-            raise UsageError(f"network must be one or more different names, got {', '.join(self.network) or 'none'}")
-        if self.transfer is not None and self.transfer not in TRANSFERS:
-            raise one_of("transfer", self.transfer, TRANSFERS)
-        if self.device not in DEVICES:
-            raise one_of("device", self.device, DEVICES)
-        for name in ("resolution", "epochs", "time_limit", "members", "threads", "max_macs", "max_ms", "max_mb"):
-            value = getattr(self, name)
-            if value is not None and not (value > 0 and math.isfinite(value)):
-                raise UsageError(f"{name.replace('_', '-')} must be a number above 0, got {value}")
-        for name in ("resolution", "epochs", "members", "threads", "seed", "split_seed"):
-            if getattr(self, name) is not None and not isinstance(getattr(self, name), int):
-                raise UsageError(f"{name.replace('_', '-')} must be a whole number, got {getattr(self, name)}")
-        check_threads(self.threads)
-        if self.members is not None and not 2 <= self.members <= MOST_MEMBERS:
-            raise UsageError(f"members must be 2 to {MOST_MEMBERS}, got {self.members}; leave it out to train once")
-        for name in ("seed", "split_seed"):
-            if not 0 <= getattr(self, name) < 2**63:
-                raise UsageError(
-                    f"{name.replace('_', '-')} must be at least 0 and below 2^63, got {getattr(self, name)}"
-                )
-        self._check_effect()
-
-    def _check_effect(self) -> None:
-        if self.transfer in LADDER:
-            for name in self.network:
-                if published_weights.published(name) is None:
-                    raise UsageError(
-                        f"transfer {self.transfer!r} needs published weights, and {name} has none; use transfer "
-                        "'none' for it"
-                    )
-        for option, transfers in EFFECTIVE_WITH.items():
-            if getattr(self, option) == "":
-                raise UsageError(f"{option.replace('_', '-')} must not be empty; leave it out for none")
-            taken = dict.fromkeys(self.transfer_of(name) for name in self.network)
-            if getattr(self, option) is not None and not {*transfers} & {*taken}:
-                raise UsageError(
-                    f"{option.replace('_', '-')} has no effect with transfer {' and '.join(map(repr, taken))}; leave "
-                    f"it out, or take transfer {' or '.join(map(repr, transfers))}"
-                )
-        if self.rear is not None and self.reset_from is not None:
-            raise UsageError(
-                "rear stands in place of the layers that reset-from would draw anew; leave one of them out"
-            )
-        if self.weights is not None:
-            if self.transfer == "none":
-                raise UsageError(
-                    "weights have no effect with transfer 'none', which trains from scratch; leave one of the two out"
-                )
-            if len(self.network) > 1:
-                raise UsageError(
-                    f"weights are for one network, got {len(self.network)}: {', '.join(self.network)}; "
-                    "leave weights out, or name one network"
-                )
-            self.published(self.network[0])  # says so where there are none
-        if self.offline and all(self.transfer_of(name) == "none" for name in self.network):
-            raise UsageError("offline has no effect: no candidate needs published weights; leave it out")
-        if all(self.transfer_of(name) == "head" for name in self.network):
-            for option in ("recipe", "augment", "epochs", "time_limit", "members", "teacher", "device"):
-                if self.augment and option in ("recipe", "augment"):  # views for the softmax layer
-                    continue
-                if getattr(self, option) not in (None, "auto"):
-                    raise UsageError(
-                        f"{option.replace('_', '-')} has no effect: no candidate is trained by epochs; "
-                        "leave it out, or add transfer 'partial', 'full', 'auto' or 'none'"
-                    )
-        self._check_recipes()
-
-    def _check_recipes(self) -> None:
-        rungs = [(name, rung) for name in self.network for rung in self.rungs(name) if rung != "head" or self.augment]
-        recipes = [(self._recipe_given(*one), self.recipe_of(*one)) for one in rungs]
-        heads = any(rung == "head" for _, rung in rungs)  # which the option alone makes see other views
-        same = all(given.augmentation == used.augmentation for given, used in recipes)
-        if self.augment is not None and same and not heads:
-            raise UsageError(
-                "augment has no effect: the recipe says already how images are changed; leave it out"
-                if self.augment
-                else "no-augment has no effect: the recipe changes no image; leave it out"
-            )
-        pairs = zip(rungs, recipes, strict=True)
-        cached = any(rung in CACHING and used.augmentation != UNCHANGED for (_, rung), (_, used) in pairs)
-        if isinstance(self.recipe, Recipe) and self.recipe.views != Recipe.views and not cached:
-            raise UsageError(
-                "views has no effect: they are cached of augmented images where a part is frozen, with transfer "
-                "'partial', and with 'head' where augment asks for it; leave it out of the recipe"
-            )
+        check_values(self)
+        check_effect(self)
 
     def published(self, network: str) -> published_weights.Published | None:
         """The published weights that a candidate with transfer "head" stands on."""
@@ -209,7 +117,7 @@ class Options:
         Raises:
             UsageError: there is no such recipe, or a part of it that has no effect with this network.
         """
-        recipe = self._recipe_given(network, transfer)
+        recipe = self.recipe_given(network, transfer)
         if self.augment is False:
             recipe = replace(recipe, augmentation=UNCHANGED)
         elif self.augment and recipe.augmentation == UNCHANGED:
@@ -222,7 +130,7 @@ class Options:
             time_limit=self.time_limit or recipe.time_limit,
         )  # fmt: skip
 
-    def _recipe_given(self, network: str, transfer: str) -> Recipe:
+    def recipe_given(self, network: str, transfer: str) -> Recipe:
         """The recipe before the options that change it."""
         if isinstance(self.recipe, Recipe):
             check_effect_on(network, self.recipe)

@@ -13,6 +13,7 @@ from ..data.samples import Listing, Sample
 from ..evaluation import Row
 from ..metrics import Interval, Paired, Reliability, Summary, Temperature
 from ..runtime.latency import Latency
+from ..training.recipe import Recipe
 from ..transfer.pieces import Piece
 from ..weights import Used
 from .options import Options
@@ -21,7 +22,7 @@ from .task import Step
 
 
 class Tried(NamedTuple):
-    """A candidate, what it cost, and what the choice looked at; the last three as in `Fitted` and `Fit`."""
+    """A candidate, its cost, and what the choice looked at, `choice_n` images; the last four as in `Fitted`, `Fit`."""
 
     network: str
     transfer: str
@@ -29,6 +30,7 @@ class Tried(NamedTuple):
     how_chosen: str
     choice_top1: Interval
     choice_nll: float
+    choice_n: int
     cost: Totals
     history: tuple[Step, ...]
     seconds: float
@@ -37,6 +39,7 @@ class Tried(NamedTuple):
     pieces: tuple[Piece, ...]
     gain: Paired | None
     ended: str
+    recipe: Recipe | None
 
     @property
     def macs_trained(self) -> int:

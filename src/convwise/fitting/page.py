@@ -1,6 +1,7 @@
 """What the page of a run shows."""
 
 import datetime
+import math
 import platform
 import shlex
 from collections import Counter
@@ -8,20 +9,15 @@ from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
-
 from .. import __version__, report
 from ..classifier import Classifier
-from ..data.decoding import UnreadableImageError, as_jpeg, thumbnail
-from ..data.samples import Listing, Sample
-from ..evaluation.heat_maps import HeatMaps
 from ..metrics import Interval
 from ..runtime.session import cpu_name
+from .gallery import copies, doubts, mistakes
 from .options import Options
-from .outcome import Outcome
-from .second_look import SecondLook, kind_of
+from .outcome import Outcome, Tried
+from .recipe_text import as_toml
 
-MISTAKES, DOUBTS, COPIES, THUMBNAIL = 24, 24, 12, 160  # how many of each the page shows; pixels
 CROSS_VALIDATION = "it chose the L2 strength, so it is no estimate; the measured split is"
 
 
@@ -36,50 +32,77 @@ def versions() -> dict[str, str]:
 
 def make_page(outcome: Outcome, out: Path, command: str, classifier: Classifier) -> report.Report:
     """Collect it; the run's folder will be called `out`."""
-    summary, roles, latency, cost = outcome.summary, outcome.roles, outcome.latency, outcome.chosen.cost
-    assert latency is not None
-    classes = roles.classes
+    summary, roles = outcome.summary, outcome.roles
     return report.Report(
         title=outcome.listing.root.absolute().name or str(outcome.listing.root),
         command=command,
         data=str(outcome.listing.root),
         created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         version=__version__,
-        machine=f"{cpu_name()}, {outcome.options.thread_count} threads, {platform.system()}, "
-        + ", ".join(f"{name} {version}" for name, version in versions().items()),
+        machine=_machine(outcome.options),
         seconds=outcome.seconds,
-        classes=classes,
+        classes=roles.classes,
         splits=tuple(_split(outcome, name, role) for name, role in roles.sentences.items()),
         measured=report.Measured(
             roles.measured, summary.n, summary.top1, summary.balanced_accuracy, summary.macro_f1, summary.nll
         ),
         per_class=tuple(
             report.ClassScores(name, row.support, row.precision, row.recall, row.f1)
-            for name, row in zip(classes, summary.per_class, strict=True)
+            for name, row in zip(roles.classes, summary.per_class, strict=True)
         ),
         confusion=tuple(tuple(map(int, row)) for row in summary.confusion),
-        mistakes=_mistakes(outcome, classifier),
-        doubts=_doubts(outcome),
-        copies=_copies(outcome),
-        candidates=tuple(
-            report.Candidate(
-                t.network, _transfer_words(t.transfer), t.resolution, t.how_chosen, t.choice_top1, t.cost.macs,
-                t.cost.params, t.chosen, t.seconds, t.weights, t.macs_trained, t.gain, t.ended, t.pieces,
-            )
-            for t in outcome.tried
-        ),
-        cost=report.Cost(
-            cost.params, cost.macs, cost.weight_bytes, latency.latency_ms, latency.latency_p95_ms, latency.n,
-            latency.threads, latency.device,
-        ),
+        mistakes=mistakes(outcome, classifier),
+        doubts=doubts(outcome),
+        copies=copies(outcome),
+        candidates=tuple(_candidate(tried) for tried in outcome.tried),
+        cost=_cost(outcome),
         next_steps=next_steps(out, outcome.listing.root),
         cross_validation=_cross_validation(outcome),
         calibration=_calibration(outcome),
         ensemble=_ensemble(outcome),
+        trainings=tuple(_training(tried) for tried in outcome.tried if tried.recipe is not None),
         skipped=tuple(report.Skipped(path, reason) for path, reason in outcome.skipped.items()),
         ignored=outcome.listing.ignored,
         notes=outcome.notes,
         timed=_timed(outcome.options),
+    )  # fmt: skip
+
+
+def _machine(options: Options) -> str:
+    """What the figures were made on, and by which versions."""
+    used = ", ".join(f"{name} {version}" for name, version in versions().items())
+    return f"{cpu_name()}, {options.thread_count} threads, {platform.system()}, {used}"
+
+
+def _candidate(tried: Tried) -> report.Candidate:
+    t = tried
+    return report.Candidate(
+        t.network, _transfer_words(t.transfer), t.resolution, t.how_chosen, t.choice_top1, t.cost.macs, t.cost.params,
+        t.chosen, t.seconds, t.weights, t.macs_trained, t.gain, t.ended, t.pieces,
+    )  # fmt: skip
+
+
+def _training(tried: Tried) -> report.Training:
+    """A candidate that was trained by epochs; the one that was kept has the lowest NLL."""
+    assert tried.recipe is not None
+    losses, nlls, top1s = (
+        tuple(math.nan if value is None else value for value in values)
+        for values in zip(
+            *((step.train_loss, step.choice_nll, step.choice_top1) for step in tried.history), strict=True
+        )
+    )
+    best = 1 + min(range(len(nlls)), key=lambda i: (math.isnan(nlls[i]), nlls[i]))
+    return report.Training(
+        tried.network, _transfer_words(tried.transfer), as_toml(tried.recipe), losses, nlls, top1s, best
+    )
+
+
+def _cost(outcome: Outcome) -> report.Cost:
+    cost, latency = outcome.chosen.cost, outcome.latency
+    assert latency is not None
+    return report.Cost(
+        cost.params, cost.macs, cost.weight_bytes, latency.latency_ms, latency.latency_p95_ms, latency.n,
+        latency.threads, latency.device,
     )  # fmt: skip
 
 
@@ -141,76 +164,3 @@ def _transfer_words(transfer: str) -> str:
         "head": "softmax layer on frozen features", "partial": "trained behind a frozen part",
         "full": "trained on as a whole", "none": "trained from scratch",
     }[transfer]  # fmt: skip
-
-
-def _mistakes(outcome: Outcome, classifier: Classifier) -> tuple[report.Mistake, ...]:
-    """The wrong answers that were surest, with thumbnails and what in them spoke for the answer."""
-    best = outcome.probs.argmax(axis=1)
-    wrong = np.flatnonzero(best != outcome.labels)
-    worst = sorted(wrong, key=lambda i: -float(outcome.probs[i, best[i]]))[:MISTAKES]
-    classes, maps = outcome.roles.classes, HeatMaps(classifier)
-    rows = []
-    for i in worst:
-        sample, p = outcome.measured[i], outcome.probs[i]
-        picture = heat = None
-        with suppress(OSError, UnreadableImageError):  # the file went away since it was read: the row stays without
-            data = outcome.listing.read(sample)
-            picture, heat = thumbnail(data, THUMBNAIL), as_jpeg(maps.picture(data, int(best[i]), THUMBNAIL))
-        rows.append(
-            report.Mistake(
-                sample.path, sample.label, classes[best[i]], float(p[best[i]]), float(p[outcome.labels[i]]), picture,
-                heat,
-            )
-        )  # fmt: skip
-    return tuple(rows)
-
-
-def _doubts(outcome: Outcome) -> report.Doubts | None:
-    """The labels that are most doubtful, with thumbnails."""
-    look = outcome.second_look
-    if look is None:
-        return None
-    doubts, listed = look.doubts, look.doubts.listed
-    suggested = doubts.suggested(look.labels)
-    shown = []
-    for i in listed[:DOUBTS]:
-        sample, own, other = look.roles.samples[i], look.labels[i], suggested[i]
-        shown.append(
-            report.Doubt(
-                sample.path, str(sample.split), sample.label, look.roles.classes[other], float(doubts.probs[i, own]),
-                float(doubts.probs[i, other]), float(doubts.wrong[i]), _thumbnail(outcome.listing, sample),
-            )
-        )  # fmt: skip
-    return report.Doubts(len(look.labels), len(listed), tuple(shown))
-
-
-def _copies(outcome: Outcome) -> report.Copies | None:
-    """Near-duplicates, those that weigh on the measurement or on the labels first."""
-    look = outcome.second_look
-    if look is None or look.pairs is None:
-        return None
-    kinds = [kind_of(look.roles.samples[p.first], look.roles.samples[p.second]) for p in look.pairs]
-    order = sorted(range(len(kinds)), key=lambda k: kinds[k] == "duplicate")[:COPIES]
-    shown = []
-    for k in order:
-        sides = [look.roles.samples[i] for i in look.pairs[k][:2]]
-        images = [report.Side(s.path, str(s.split), s.label, _thumbnail(outcome.listing, s)) for s in sides]
-        shown.append(report.Copy(images[0], images[1], look.pairs[k].cosine, kinds[k]))
-    return report.Copies(len(kinds), _measured_twins(look), outcome.roles.measured, tuple(shown))
-
-
-def _measured_twins(look: SecondLook) -> int:
-    """How many measured images have a near-duplicate in another split."""
-    twins = set()
-    for pair in look.pairs or ():
-        a, b = (look.roles.samples[i] for i in pair[:2])
-        if a.split != b.split:
-            twins |= {s.path for s in (a, b) if s.split == look.roles.measured}
-    return len(twins)
-
-
-def _thumbnail(listing: Listing, sample: Sample) -> bytes | None:
-    try:
-        return thumbnail(listing.read(sample), THUMBNAIL)
-    except (OSError, UnreadableImageError):  # it went away since it was read
-        return None

@@ -18,6 +18,7 @@ from ..metrics import Interval
 from ..progress import Track
 from ..runtime.jobs import Job
 from ..runtime.session import FrozenNetwork
+from ..training.recipe import Recipe
 from ..transfer.pieces import Piece
 from ..weights import Used
 from .draft import Draft
@@ -158,6 +159,7 @@ class Fitted:
         fitted_on: which samples the weights have seen.
         rear: `module:builder` of the user's own layers, and the cut behind which they stand; None for none.
         pieces: what happened to each part of a published network; empty where there is nothing to tell.
+        recipe: that the weights were trained by, epoch by epoch; None where there was none.
         artefacts: makes the state dict (safetensors) and the graph (ONNX), serialised.
         taught_by: classifiers whose answers the weights have learnt.
         seconds: it took.
@@ -179,6 +181,7 @@ class Fitted:
     taught_by: tuple[Provenance, ...] = ()
     rear: tuple[str, str] | None = None
     pieces: tuple[Piece, ...] = ()
+    recipe: Recipe | None = None
 
 
 class Candidate(Protocol):

@@ -2,43 +2,34 @@
 
 import copy
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from .. import networks
 from ..cost import Totals, analyze, sketch
 from ..data.reduction import Reduction
 from ..data.samples import Listing
 from ..errors import DivergedError, UsageError
-from ..guest import code_of, guarding
-from ..metrics import softmax
+from ..guest import guarding
+from ..networks.drawing import drawn_apart
 from ..progress import Track
 from ..runtime.jobs import Job, pixels_job
 from ..runtime.prepared import prepared_job
 from ..runtime.session import FrozenNetwork
 from ..training.recipe import UNCHANGED, Recipe
-from ..weights import Used, serialise
+from ..weights import Used
 from .draft import Draft
 from .options import Options
 from .start import Start
-from .task import Fitted, Floats, Judged, Step, Task
+from .task import Fitted, Task
 from .trial_export import check_export
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..training.loop import Trained
     from ..training.memory import Memory
-    from ..training.plan import Plan
-    from ..training.state import Setting
-    from .training_data import TrainingData
-
-T = TypeVar("T")
 
 
 class TrainedCandidate:
@@ -147,13 +138,16 @@ class TrainedCandidate:
         """
         self.start.prepare(track)
         if self.start.rear is not None:
-            check_export(self.start.rear[0], self.start.network(2), self.preprocessing)
+            with drawn_apart():
+                network = self.start.network(2)
+            check_export(self.start.rear[0], network, self.preprocessing)
 
     def frozen(self) -> FrozenNetwork:
         """The network as it is before training."""
         from ..runtime.graph import export_graph
 
-        network = self.start.network(2)
+        with drawn_apart():
+            network = self.start.network(2)
         return FrozenNetwork(export_graph(network, self.preprocessing, ["logits"]).SerializeToString())
 
     def within(self, seconds: float) -> "TrainedCandidate":
@@ -171,122 +165,21 @@ class TrainedCandidate:
         Raises:
             DivergedError: it came to no weights.
         """
-        start = time.monotonic()
+        from .trained import fitted
+        from .training_run import TrainingRun
+
+        begun = time.monotonic()
         data = self.start.data(rows, task, threads=threads, track=track)
+        memory = self.memory(self.recipe, self.preprocessing.resolution, len(data.learn), task.num_classes)
+        training = TrainingRun(self.start, self._called, self.name, self.number, memory)
         try:
             with self._guarded():
-                trained = self._train(data, task.num_classes, draft, threads=threads, track=track)
+                trained = training.run(
+                    data, task.num_classes, draft, device=self.options.device, threads=threads, track=track
+                )
         except DivergedError as error:
             raise DivergedError(f"{self._called}: {error}") from error
         with self._guarded():
-            return self._fitted(trained, data, task, start)
-
-    def _train(self, data: "TrainingData", num_classes: int, draft: Draft, *, threads: int, track: Track) -> "Trained":
-        """Begin to train, or go on."""
-        from ..training.checkpoint import Checkpoints, identity
-        from ..training.device import choose_device
-        from ..training.loop import train
-        from ..training.state import Setting
-
-        usual = Setting(threads, device=choose_device(self.options.device))
-        plan = self._plan(data, num_classes, usual, draft)
-        trial = plan.trial
-        setting = usual._replace(
-            precision=trial.precision, channels_last=trial.channels_last, threads=trial.threads, judged=trial.judged
-        )
-        same = identity(data.recipe, setting, data.fingerprint, self._code(num_classes))
-        folder = draft.checkpoints(self.name if self.number == 1 else f"{self.name}-member{self.number}")
-        return train(
-            lambda: self._build(num_classes), data.recipe, setting, data.inputs, fit=data.fit,
-            choose=data.judged, track=_Told(track, f"of {self._called} ({plan.words})"),
-            checkpoints=Checkpoints(folder, data.recipe, same),
-        )  # fmt: skip
-
-    def _fitted(self, trained: "Trained", data: "TrainingData", task: Task, start: float) -> Fitted:
-        """What came of it; its probabilities are those of the graph that users get."""
-        from ..runtime.graph import classifier_graph
-
-        judge = "the `val` split" if task.val.any() else "a tenth of `train`, held out by hash"
-        learnt = f"; it learnt the labels and what `{self.options.teacher}` says" if task.taught else ""
-        network = self.start.whole(trained.network, task.num_classes)
-        graph = classifier_graph(network, data.preprocessing).SerializeToString(deterministic=True)
-        session = FrozenNetwork(graph)
-        notes = (*data.notes, *trained.notes, *_told(trained, self.recipe.epochs))
-        return Fitted(
-            choice_probs=trained.probs[task.compare[data.choose]],
-            judged=Judged(judge, task.labels[data.choose], trained.probs),
-            how_chosen=f"epoch {trained.best_epoch} of {len(trained.history)} by {judge}{learnt}",
-            cross_validation=None,
-            history=tuple(Step(**row._asdict()) for row in trained.history),
-            arguments=self.start.arguments,
-            rear=self.start.rear,
-            preprocessing=data.preprocessing,
-            probs=lambda measured: _run(session, measured),
-            fitted_on=data.learn,
-            taught_by=task.taught.by if task.taught else (),
-            artefacts=lambda: (self._serialised(network), graph),
-            pieces=self.start.pieces(task.num_classes),
-            seconds=time.monotonic() - start,
-            notes=tuple(f"{self._called}: {note}" for note in notes),
-        )
-
-    def _build(self, num_classes: int) -> "nn.Module":
-        """The part that is trained, with the numbers that it starts from."""
-        network = self.start.network(num_classes)
-        self.start.begin(network)
-        return self.start.trained(network)
-
-    def _code(self, num_classes: int) -> str:
-        """Hash of that of the user's layers; empty without any."""
-        if self.start.rear is None:
-            return ""
-        return code_of(self.start.rear[0], self.start.sketched(num_classes).get_submodule("head"))
-
-    def _serialised(self, network: "nn.Module") -> bytes:
-        """The weights as safetensors; with a rear of the user's they are of no network that we have a name for."""
-        state = network.state_dict()
-        if self.start.rear is None:
-            return serialise({name: t.numpy() for name, t in state.items()}, self.network, self.start.arguments)
-        from safetensors.torch import save  # which knows types that numpy does not have
-
-        blob: bytes = save({name: tensor.contiguous().clone() for name, tensor in state.items()})
-        return blob
-
-    def _plan(self, data: "TrainingData", num_classes: int, usual: "Setting", draft: Draft) -> "Plan":
-        """What a training will take; measured once a run, for all its members."""
-        from ..training.plan import make_plan
-
-        plans: dict[str, Any] = draft.record.get("training", {})
-        memory = self.memory(self.recipe, self.preprocessing.resolution, len(data.learn), num_classes)
-        plan = make_plan(
-            lambda: self._build(num_classes), data.recipe, data.inputs, data.fit,
-            memory_bytes=memory.on(usual.device), usual=usual, known=plans.get(self.name),
-        )  # fmt: skip
-        if self.name not in plans:
-            draft.note("training", plans | {self.name: plan.to_json()})
-        return plan
-
-
-class _Told:
-    """Progress with more words."""
-
-    def __init__(self, track: Track, words: str) -> None:
-        self.track, self.words = track, words
-
-    def __call__(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:
-        return self.track(items, total, f"{what} {self.words}")
-
-
-def _told(trained: "Trained", epochs: int) -> tuple[str, ...]:
-    """Why training ended before its last epoch, where it did."""
-    if not trained.stopped:
-        return ()
-    if trained.stopped.startswith("training diverged"):
-        return (f"{trained.stopped}; the weights of epoch {trained.best_epoch} are kept, a lower lr would go further",)
-    return (f"training stopped after {len(trained.history)} of {epochs} epochs: {trained.stopped}",)
-
-
-def _run(session: FrozenNetwork, pixels: NDArray[np.uint8]) -> Floats:
-    """Probabilities (n, K) of prepared pixels."""
-    chunks = [session.run(pixels[i : i + 64], ["logits"])[0] for i in range(0, len(pixels), 64)]
-    return softmax(np.concatenate(chunks))
+            found = fitted(trained, data, self.start, task, by=self.options.teacher)
+        notes = tuple(f"{self._called}: {note}" for note in found.notes)
+        return replace(found, notes=notes, seconds=time.monotonic() - begun)

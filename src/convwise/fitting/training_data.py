@@ -1,24 +1,19 @@
-"""What a network that is trained from scratch is given: images to learn from, and images that choose the epoch."""
+"""What a network that is trained as a whole is given: images to learn from, and images that choose the epoch."""
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from ..data import decoding
-from ..data.augmentation.colour import with_own_colours
 from ..data.preprocessing import Preprocessing
 from ..data.reduction import Reduction
-from ..errors import DataError
-from ..runtime.cache import key_of
 from ..training.batches import Augmented, Batches, Images, InMemory, Inputs
 from ..training.recipe import UNCHANGED, Recipe
-from .task import Floats, Mask, Task
-from .views import whole_images
+from .portions import Portions
+from .task import Mask, Task
+from .views import coloured, whole_images
 
 FROM_FILES = (
     "prepared images found no room, so training read and decoded the files in every epoch; a larger CONVWISE_CACHE_GB, "
@@ -71,44 +66,27 @@ def training_data(
     Raises:
         DataError: too few images to learn from.
     """
-    learn, choose = shares(task)
-    pixels, weights = rows[0], weights_of(task, learn, recipe)
+    portions, pixels = Portions.of(task, recipe), rows[0]
     if not levels_known:
-        mean, std = pixel_statistics(pixels, learn)
+        mean, std = pixel_statistics(pixels, portions.learn)
         preprocessing = replace(preprocessing, mean=mean, std=std)
-    recipe = with_colours(recipe, pixels, learn)
-    judged = Images(*tensors((pixels, task.labels, weights), choose))
     reduction = Reduction.for_training(preprocessing, recipe.augmentation, resize=not task.from_files)
     made = {"preprocessing": preprocessing.to_json(), "reduction": reduction.to_json()}
-    same = fingerprint(task, (learn, choose), weights, made)
-    targets, of_loss = tensors((task.targets, weights), learn)
+    notes: tuple[str, ...] = ()
     if recipe.augmentation == UNCHANGED:
-        plain = InMemory(Images(torch.from_numpy(pixels[learn]), targets, of_loss), recipe.batch, recipe.seed)
-        return TrainingData(learn, choose, preprocessing, recipe, preprocessing, plain, judged, same)
-    fit = Augmented(
-        whole_images(rows, task, learn, reduction), targets, of_loss, recipe=recipe, preprocessing=preprocessing,
-        num_classes=task.num_classes, threads=threads,
+        fit: Batches = InMemory(portions.learnt(pixels[portions.learn]), recipe.batch, recipe.seed)
+    else:
+        notes = () if len(rows) > 1 else (FROM_FILES,)
+        images = whole_images(rows, task, portions.learn, reduction)
+        recipe = replace(recipe, augmentation=coloured(recipe.augmentation, images))
+        fit = Augmented(
+            images, *portions.taught, recipe=recipe, preprocessing=preprocessing, num_classes=task.num_classes,
+            threads=threads,
+        )  # fmt: skip
+    return TrainingData(
+        portions.learn, portions.choose, preprocessing, recipe, preprocessing, fit,
+        portions.judged(pixels[portions.choose]), portions.fingerprint(made), notes,
     )  # fmt: skip
-    notes = () if len(rows) > 1 else (FROM_FILES,)
-    return TrainingData(learn, choose, preprocessing, recipe, preprocessing, fit, judged, same, notes)
-
-
-def shares(task: Task) -> tuple[Mask, Mask]:
-    """Which samples are learnt from, and which choose the epoch.
-
-    Raises:
-        DataError: too few to learn from.
-    """
-    learn = task.train & ~task.held_out
-    if learn.sum() < 2:
-        raise DataError("training by epochs needs two images or more to learn from; add images to `train`")
-    return learn, task.val if task.val.any() else task.held_out
-
-
-def with_colours(recipe: Recipe, pixels: NDArray[np.uint8], learn: Mask) -> Recipe:
-    """The recipe with the principal colours of the images to learn from, where it asks for their own."""
-    images = (pixels[i] for i in np.flatnonzero(learn))
-    return replace(recipe, augmentation=with_own_colours(recipe.augmentation, images))
 
 
 def pixel_statistics(pixels: NDArray[np.uint8], learn: Mask) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -125,27 +103,3 @@ def pixel_statistics(pixels: NDArray[np.uint8], learn: Mask) -> tuple[tuple[floa
     means = [float(np.average(levels, weights=row)) for row in counts]
     variances = [np.average((levels - mean) ** 2, weights=row) for mean, row in zip(means, counts, strict=True)]
     return tuple(means), tuple(max(1.0, float(np.sqrt(variance))) for variance in variances)
-
-
-def weights_of(task: Task, learn: Mask, recipe: Recipe) -> Floats:
-    """Of every sample in the loss: 1, or with `balance` such that all classes weigh alike and the mean is 1."""
-    weights = np.ones(len(task.labels), np.float32)
-    if recipe.balance:
-        counts = np.bincount(task.labels[learn], minlength=task.num_classes)
-        weights[learn] = learn.sum() / (np.count_nonzero(counts) * counts[task.labels[learn]])
-    return weights
-
-
-def fingerprint(task: Task, masks: tuple[Mask, Mask], weights: Floats, made: dict[str, Any]) -> str:
-    """Hash of the files of each mask with labels and weights, of what a teacher says of them, and of the rules."""
-    by_mask = [
-        [[task.samples[i].sha256, int(task.labels[i]), float(weights[i])] for i in np.flatnonzero(mask).tolist()]
-        for mask in masks
-    ]
-    taught = hashlib.sha256(task.taught.shares[masks[0]].tobytes()).hexdigest() if task.taught else None
-    return key_of({"images": by_mask, "decoding": decoding.rule(), "taught": taught, **made})
-
-
-def tensors(parts: Sequence[NDArray[Any]], mask: Mask) -> Iterator[torch.Tensor]:
-    """The samples of a mask, of each array."""
-    return (torch.from_numpy(np.ascontiguousarray(part[mask])) for part in parts)

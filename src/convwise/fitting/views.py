@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from ..data.augmentation import Augmentation
 from ..data.augmentation.batches import Images
 from ..data.augmentation.colour import with_own_colours
 from ..data.files import FileImages
+from ..data.preprocessing import Preprocessing
 from ..data.reduction import Reduction
 from ..progress import Track
 from ..transfer.prefix import Prefix
@@ -42,7 +43,10 @@ class Chosen:
         return self.images[self.numbers[number]]
 
 
-def whole_images(rows: Sequence[Any], task: Task, learn: Mask, reduction: Reduction) -> Images:
+Whole = Chosen | FileImages
+
+
+def whole_images(rows: Sequence[Any], task: Task, learn: Mask, reduction: Reduction) -> Whole:
     """Whole images of those to learn from: the prepared ones, or from their files, which are the same pixels."""
     numbers = np.flatnonzero(learn).tolist()
     if len(rows) > 1:
@@ -50,34 +54,61 @@ def whole_images(rows: Sequence[Any], task: Task, learn: Mask, reduction: Reduct
     return FileImages(task.listing, [task.samples[i] for i in numbers], reduction)
 
 
-def cached_views(
-    rows: Sequence[Any], task: Task, learn: Mask, prefix: Prefix,
-    *, augmentation: Augmentation, count: int, threads: int, track: Track,
-) -> tuple[list[NDArray[Any]], tuple[str, ...]]:  # fmt: skip
-    """Run the frozen part once an image and view.
+def coloured(augmentation: Augmentation, images: Whole) -> Augmentation:
+    """Put the images' own principal colours into it, where it asks for them.
 
-    Args:
-        rows: of the candidate's jobs; the second ones are whole images, if they found room.
-        task: whose samples these are.
-        learn: of which samples.
-        prefix: the frozen part.
+    One rule for all: they are those of the images that are learnt from, each as a whole, not of an evaluation's crop of
+    it; `convwise augment` shows the same.
+    """
+    return with_own_colours(augmentation, (images[i] for i in range(len(images))))
+
+
+@dataclass(frozen=True)
+class Views:
+    """Augmented views of the images that are learnt from.
+
+    Attributes:
+        images: whole ones.
+        contents: SHA-256 of each one's file.
         augmentation: what is drawn.
         count: of the views.
-        threads: images at once.
-        track: shows progress.
-
-    Returns:
-        An array a view, (images, h, w, C), and what a user should know.
-
-    Raises:
-        UsageError: what is kept is more than the cache may take.
-        MachineError: it is more than disk or memory can take, or the disk gave out.
+        notes: what a user should know.
     """
-    images = whole_images(rows, task, learn, Reduction.for_training(prefix.preprocessing, augmentation))
-    contents = [bytes.fromhex(task.samples[i].sha256) for i in np.flatnonzero(learn).tolist()]
-    prefix.check_room(len(contents), count, threads=threads)
-    augmentation = with_own_colours(augmentation, (images[i] for i in range(len(contents))))
-    views = [
-        prefix.view(images, contents, augmentation, number, threads=threads, track=track) for number in range(count)
-    ]
-    return views, () if len(rows) > 1 else (NO_ROOM,)
+
+    images: Whole
+    contents: Sequence[bytes]
+    augmentation: Augmentation
+    count: int
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, rows: Sequence[Any], task: Task, learn: Mask, preprocessing: Preprocessing,
+        *, augmentation: Augmentation, count: int,
+    ) -> Self:  # fmt: skip
+        """Those that a candidate wants.
+
+        Args:
+            rows: of the candidate's jobs; the second ones are whole images, if they found room.
+            task: whose samples these are.
+            learn: of which samples.
+            preprocessing: of the evaluation.
+            augmentation: of the recipe.
+            count: of the views.
+        """
+        images = whole_images(rows, task, learn, Reduction.for_training(preprocessing, augmentation))
+        contents = [bytes.fromhex(task.samples[i].sha256) for i in np.flatnonzero(learn).tolist()]
+        notes = () if len(rows) > 1 else (NO_ROOM,)
+        return cls(images, contents, coloured(augmentation, images), count, notes)
+
+    def through(self, prefix: Prefix, *, threads: int, track: Track) -> list[NDArray[Any]]:
+        """Run the frozen part once an image and view: an array a view, (images, h, w, C).
+
+        Raises:
+            UsageError: what is kept is more than the cache may take.
+            MachineError: it is more than disk or memory can take, or the disk gave out.
+        """
+        return [
+            prefix.view(self.images, self.contents, self.augmentation, number, threads=threads, track=track)
+            for number in range(self.count)
+        ]

@@ -20,7 +20,7 @@ from .candidates import make_candidates, within_time
 from .climb import Fit, fit_all
 from .draft import Draft
 from .members import train_members
-from .notes import say, say_resolution, say_unchecked
+from .notes import say, say_few_choose, say_from_scratch, say_resolution, say_unchecked
 from .options import Options
 from .outcome import Calibration, Outcome, Tried
 from .second_look import look_again
@@ -59,6 +59,7 @@ def make_outcome(
         listing=listing, roles=roles, skipped=gathered.skipped,
         notes=(
             *say(listing, roles, gathered), *say_resolution(candidates, options), *say_unchecked(candidates),
+            *say_from_scratch(options), *say_few_choose(task, [f.fitted.history for f in fits]),
             *(task.taught.notes if task.taught else ()),
             *(n for f in fits for n in f.fitted.notes), *diverged, *members.notes,
         ),
@@ -120,9 +121,9 @@ def _compare(fits: Sequence[Fit], task: Task) -> tuple[Tried, ...]:
         Tried(
             network=f.candidate.network, transfer=f.candidate.transfer,
             resolution=f.candidate.preprocessing.resolution, how_chosen=f.fitted.how_chosen, choice_top1=score[0],
-            choice_nll=score[1], cost=f.candidate.cost(task.num_classes), history=f.fitted.history,
-            seconds=f.fitted.seconds, chosen=i == best, weights=f.candidate.weights, pieces=f.fitted.pieces,
-            gain=f.gain, ended=f.ended,
+            choice_nll=score[1], choice_n=int(task.compare.sum()), cost=f.candidate.cost(task.num_classes),
+            history=f.fitted.history, seconds=f.fitted.seconds, chosen=i == best, weights=f.candidate.weights,
+            pieces=f.fitted.pieces, gain=f.gain, ended=f.ended, recipe=f.fitted.recipe,
         )
         for i, (f, score) in enumerate(zip(fits, scores, strict=True))
     )  # fmt: skip

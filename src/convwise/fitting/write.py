@@ -53,9 +53,10 @@ def _rung(tried: Tried) -> dict[str, Any]:
     return {
         "network": tried.network, "transfer": tried.transfer, "chosen": tried.chosen,
         "choice_top1": tried.choice_top1.value, "choice_top1_low": tried.choice_top1.low,
-        "choice_top1_high": tried.choice_top1.high, "choice_nll": tried.choice_nll,
+        "choice_top1_high": tried.choice_top1.high, "choice_nll": tried.choice_nll, "choice_n": tried.choice_n,
         "seconds": round(tried.seconds, 3), "macs_trained": tried.macs_trained,
         "gain": gain and gain.difference, "gain_low": gain and gain.low, "gain_high": gain and gain.high,
+        "noise": gain and gain.noise,
         "p_value": gain and gain.p_value, "ended": tried.ended, "parts": [p._asdict() for p in tried.pieces],
     }  # fmt: skip
 
@@ -73,35 +74,26 @@ def _write_tables(folder: Path, outcome: Outcome) -> None:
     write_csv(folder / "samples.csv", ["path", "label", "split", "sha256", "group", "problem"], sample_rows())
     write_csv(folder / "confusion.csv", ["true \\ predicted", *classes], _confusion_rows(outcome))
     header = ["class", "n", *(f"{m}{end}" for m in ("precision", "recall", "f1") for end in ("", "_low", "_high"))]
-    write_csv(
-        folder / "per_class.csv",
-        header,
-        (
-            [name, row.support, *row.precision, *row.recall, *row.f1]
-            for name, row in zip(classes, outcome.summary.per_class, strict=True)
-        ),
-    )
-    best = outcome.probs.argmax(axis=1)
-    write_csv(
-        folder / "predictions.csv",
-        ["path", "true", "label", "prob", "prob_true", "probs"],
-        (
-            [
-                s.path,
-                s.label,
-                classes[k],
-                float(p[k]),
-                float(p[t]),
-                json.dumps(dict(zip(classes, _short(p), strict=True))),
-            ]
-            for s, k, t, p in zip(outcome.measured, best, outcome.labels, outcome.probs, strict=True)
-        ),
-    )
+    write_csv(folder / "per_class.csv", header, _class_rows(outcome))
+    header = ["path", "true", "label", "prob", "prob_true", "probs"]
+    write_csv(folder / "predictions.csv", header, _prediction_rows(outcome))
     write_csv(
         folder / "history.csv",
         ["network", "transfer", *Step._fields],
         ([t.network, t.transfer, *step] for t in outcome.tried for step in t.history),
     )
+
+
+def _class_rows(outcome: Outcome) -> Iterable[list[object]]:
+    for name, row in zip(outcome.roles.classes, outcome.summary.per_class, strict=True):
+        yield [name, row.support, *row.precision, *row.recall, *row.f1]
+
+
+def _prediction_rows(outcome: Outcome) -> Iterable[list[object]]:
+    classes, best = outcome.roles.classes, outcome.probs.argmax(axis=1)
+    for s, k, t, p in zip(outcome.measured, best, outcome.labels, outcome.probs, strict=True):
+        probs = json.dumps(dict(zip(classes, _short(p), strict=True)))
+        yield [s.path, s.label, classes[k], float(p[k]), float(p[t]), probs]
 
 
 def _confusion_rows(outcome: Outcome) -> Iterable[list[object]]:

@@ -1,5 +1,6 @@
 """Pictures, tables, the one-file HTML page that a run leaves behind."""
 
+from .epochs import Training
 from .page import render, write
 from .record import (
     Calibration,
@@ -41,6 +42,7 @@ __all__ = [
     "Skipped",
     "Split",
     "Together",
+    "Training",
     "render",
     "write",
 ]

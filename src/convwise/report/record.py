@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ..metrics import Interval, Paired, Reliability
 from ..transfer.pieces import Piece
 from ..weights import Used
+from .epochs import Training
 
 
 class Split(NamedTuple):
@@ -219,6 +220,7 @@ class Report:
     cross_validation: CrossValidation | None = None
     calibration: Calibration | None = None
     ensemble: Ensemble | None = None
+    trainings: tuple[Training, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

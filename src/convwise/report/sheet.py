@@ -14,7 +14,7 @@ COLUMNS = (
     ("brightness", "contrast", "saturation", "hue", "channel_shift", "pca", "mixup", "cutmix"),
 )
 TILES = 5  # a row
-SEEN = 3  # images below
+SEEN = 3  # images below, at most
 INK, GREY, PAPER = (25, 25, 25), (105, 105, 105), (255, 255, 255)
 MARGIN, GAP, CAPTION, LABEL, TITLE, LINE = 30, 6, 20, 176, 84, 20  # pixels
 
@@ -25,7 +25,7 @@ def draw_sheet(
     """Draw the sheet.
 
     Args:
-        photos: uint8 (H, W, 3), two or more.
+        photos: uint8 (H, W, 3), one or more.
         pca_colours: of the images.
         seen: what a training sees of the same images.
         title: is printed above.
@@ -37,7 +37,8 @@ def draw_sheet(
     bands = TITLE + max(map(len, COLUMNS)) * (side + CAPTION) + 10
     width = 2 * column + 3 * MARGIN
     heading = _wrap(seen.heading, width - 2 * MARGIN, 16)
-    height = bands + LINE * len(heading) + 14 + SEEN * (side + GAP)
+    shown = min(SEEN, len(seen.images))
+    height = bands + LINE * len(heading) + 14 + shown * (side + GAP)
     page = _Page(width, height + MARGIN)
     page.text(MARGIN, 20, title, 26)
     page.text(MARGIN, 54, "Each operation alone, from one end of its usual range to the other", 16, GREY)
@@ -49,7 +50,7 @@ def draw_sheet(
     for line in heading:
         page.text(MARGIN, bands + 4, line, 16, GREY)
         bands += LINE
-    for number in range(SEEN):
+    for number in range(shown):
         tiles = [Tile(pixels, "") for pixels in seen.row(number, count - 1, seed=seed, side=side)]
         page.tiles(MARGIN, bands + 14 + number * (side + GAP), side, tiles)
     return page.image

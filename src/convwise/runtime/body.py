@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from .. import __version__, weights
 from ..data.preprocessing import Preprocessing
+from ..networks.drawing import drawn_apart
 from ..places import cache_dir, disk_errors
 from ..progress import Track, silent
 from ..weights.build import load_with_hash
@@ -148,7 +149,8 @@ def _make(published: weights.Published, preprocessing: Preprocessing, *, offline
     from .. import cost, networks
     from .graph import export_graph
 
-    network = networks.create(published.network, published.num_classes, published.arguments)
+    with drawn_apart():
+        network = networks.create(published.network, published.num_classes, published.arguments)
     loaded = load_with_hash(published, offline=offline, track=track)
     network.load_state_dict(loaded.state)
     network.eval()

@@ -87,14 +87,15 @@ def check_memory(
 
     Raises:
         MachineError: it does not fit.
+        UsageError: what `count` refuses, also where nobody knows how much memory there is.
     """
-    limit = device_memory(device)
+    limit, needed = device_memory(device), count(recipe, resolution).on(device)
+    if limit is None or needed <= limit:
+        return
 
     def fits(recipe: Recipe, resolution: int) -> bool:
-        return limit is None or count(recipe, resolution).on(device) <= limit
+        return count(recipe, resolution).on(device) <= limit
 
-    if limit is None or fits(recipe, resolution):
-        return
     would = []
     if (side := next((side for side in smaller if fits(recipe, side)), None)) is not None:
         would.append(f"--resolution {side}")
@@ -105,7 +106,7 @@ def check_memory(
     instead = f"{' or '.join(would)} would fit" if would else "take another network"
     where = " on the GPU" if device == "cuda" else ""
     training = f"training {what} at {resolution} px{where}"
-    raise too_little_memory(training, count(recipe, resolution).on(device), instead, limit)
+    raise too_little_memory(training, needed, instead, limit)
 
 
 def _in_more_pieces(recipe: Recipe) -> Iterator[Recipe]:

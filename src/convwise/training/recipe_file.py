@@ -7,6 +7,7 @@ from typing import Any
 
 from ..data.augmentation import Augmentation
 from ..errors import UsageError, one_of
+from .other_words import OTHER_WORDS
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def values(given: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     """
     for name in given:
         if name not in names:
-            raise one_of("field", name, names)
+            raise one_of("field", name, names, meant=OTHER_WORDS)
     found: dict[str, Any] = {name: _tuples(value) for name, value in given.items()}
     if "augmentation" in given:
         found["augmentation"] = _augmentation(given["augmentation"])

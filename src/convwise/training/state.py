@@ -71,6 +71,7 @@ class State:
         step: steps done, over all epochs.
         history: rows of the epochs that are finished.
         loss, images, waited: sums over the epoch under way; waited in seconds.
+        limit: seconds after which the epoch under way is the last one; None: no limit.
         stopped: why training ends before its time; empty otherwise.
         started: `time.monotonic()` of the start, moved on by interruptions.
         forward: the network as it is trained, on a GPU a recording of it.
@@ -86,6 +87,7 @@ class State:
     loss: float = 0.0
     images: int = 0
     waited: float = 0.0
+    limit: float | None = None
     stopped: str = ""
     started: float = field(default_factory=time.monotonic)
     forward: Callable[[Tensor], Tensor] = field(init=False)
@@ -101,7 +103,7 @@ class State:
         if setting.channels_last:
             network.to(memory_format=torch.channels_last)
         ema = copy.deepcopy(network).requires_grad_(False) if recipe.ema is not None else None
-        state = cls(network, make_optimizer(network, recipe), ema, setting)
+        state = cls(network, make_optimizer(network, recipe), ema, setting, limit=recipe.time_limit)
         if setting.device == "cuda" and recipe.accumulate == 1 and not getattr(network, "aux", None):
             state.forward = Recorded(network, recipe.batch)
         return state
@@ -120,6 +122,11 @@ class State:
     def seconds(self) -> float:
         """Of training so far."""
         return time.monotonic() - self.started
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the time limit; None without one."""
+        return None if self.limit is None else max(0.0, self.limit - self.seconds)
 
     @property
     def best_nll(self) -> float:

@@ -1,7 +1,8 @@
 """What the frozen part of a network makes of each image, computed once and kept in the cache."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ class Prefix(NamedTuple):
         shape: of what one image gives there, (C, h, w).
         preprocessing: of the pixels that it takes.
         precision: in which that is kept, "float16" or "float32".
+        kept: folders of the cache that never make way for others.
     """
 
     frozen: FrozenNetwork
@@ -45,10 +47,13 @@ class Prefix(NamedTuple):
     shape: tuple[int, int, int]
     preprocessing: Preprocessing
     precision: str = "float16"
+    kept: frozenset[Path] = frozenset()
 
-    def plain(self, pixels: Pixels, contents: Sequence[bytes], *, threads: int, track: Track) -> NDArray[Any]:
-        """Of images as an evaluation sees them: pixels (n, H, W, C) -> (n, h, w, C')."""
-        return self._rows(None, contents, lambda i: pixels[i], threads=threads, track=track, what="of images")
+    def plain(
+        self, pixels: Pixels, contents: Sequence[bytes], which: str, *, threads: int, track: Track
+    ) -> NDArray[Any]:
+        """Of images as an evaluation sees them: pixels (n, H, W, C) -> (n, h, w, C'); `which` they are, in words."""
+        return self._rows(None, contents, lambda i: pixels[i], threads=threads, track=track, what=f"of {which}")
 
     def view(
         self, images: Images, contents: Sequence[bytes], augmentation: Augmentation, number: int, *,
@@ -78,14 +83,31 @@ class Prefix(NamedTuple):
         seen = [_seen(augmentation, number) for number in range(views)] if augmentation is not None else []
         return [self._key(one) for one in (None, *seen)]
 
-    def check_room(self, images: int, views: int, *, threads: int) -> None:
-        """Refuse, before the first is computed, as many views of as many images as have no room together.
+    def reserve(
+        self, plain: Sequence[bytes], viewed: Sequence[bytes] = (), augmentation: Augmentation | None = None,
+        views: int = 0, *, threads: int,
+    ) -> Self:  # fmt: skip
+        """Find room, before anything is computed, for all that is wanted; none of it makes way for the rest of it.
+
+        Args:
+            plain: SHA-256 of the files that are wanted as an evaluation sees them.
+            viewed: of those that are wanted in so many views.
+            augmentation: of the views.
+            views: of each of those images.
+            threads: images at once.
 
         Raises:
-            UsageError: they are more than the cache may take.
-            MachineError: they are more than the memory can take.
+            UsageError: it is more than the cache may take.
+            MachineError: it is more than disk or memory can take.
         """
-        check_room([self._job(self._store(None), views)], images, 0, threads)
+        stores = [self._store(key) for key in self.keys(augmentation, views)]
+        make_room({store.folder for store in stores})
+        asked = [plain, *[viewed] * views]
+        absent = sum(content not in store for store, one in zip(stores, asked, strict=True) for content in one)
+        files, row_bytes = len({*plain, *viewed}), stores[0].row_bytes
+        each = sum(map(len, asked)) * row_bytes / max(1, files)
+        check_room([self._job(stores[0], views, each)], files, absent * row_bytes, threads)
+        return self._replace(kept=frozenset(store.folder for store in stores))
 
     def _rows(
         self, seen: dict[str, Any] | None, contents: Sequence[bytes], pixels: Callable[[int], Pixels],
@@ -97,13 +119,13 @@ class Prefix(NamedTuple):
             UsageError: the rows are more than the cache may take, or more than their type can hold.
             MachineError: they are more than the disk or the memory can take, or the disk gave out.
         """
-        rows = self._store(seen)
-        make_room([rows.folder])
+        rows = self._store(self._key(seen))
+        make_room({*self.kept, rows.folder})
         out, absent = rows.read(list(contents))
         gone = set(absent)
         missing = [i for i, content in enumerate(contents) if content in gone]
         to_write = len(missing) * rows.row_bytes
-        check_room([self._job(rows)], len(contents), to_write, threads)
+        check_room([self._job(rows, 0, rows.row_bytes)], len(contents), to_write, threads)
 
         def compute(i: int) -> NDArray[Any]:
             return self._held(self.frozen.run(pixels(i)[None], [self.cut])[0])
@@ -132,17 +154,15 @@ class Prefix(NamedTuple):
             )
         return np.ascontiguousarray(np.moveaxis(found.reshape(self.shape), 0, 2), self.precision)
 
-    def _store(self, seen: dict[str, Any] | None) -> Rows:
+    def _store(self, key: str) -> Rows:
         """Where rows (h, w, C) are kept."""
         channels, height, width = self.shape
-        return Rows(self._key(seen), (height, width, channels), self.precision)
+        return Rows(key, (height, width, channels), self.precision)
 
-    def _job(self, rows: Rows, views: int = 1) -> Job:
-        """What is asked of the room there is: so many views of each file."""
+    def _job(self, rows: Rows, views: int, row_bytes: float) -> Job:
+        """What is asked of the room there is: so many bytes of each file."""
         name = f"activations at {self.cut}" + (f" of {views} views" if views > 1 else "")
-        return Job(
-            name, self.preprocessing, rows, lambda p: p, row_bytes=views * rows.row_bytes, image_bytes=0, growth=0
-        )
+        return Job(name, self.preprocessing, rows, lambda p: p, row_bytes=row_bytes, image_bytes=0, growth=0)
 
     def _key(self, seen: dict[str, Any] | None) -> str:
         return key_of(

@@ -95,7 +95,7 @@ class Augmentation:
         channel_shift: R, G and B each move by up to so many levels of 0..255.
         pca: standard deviation of the weights of `pca_colours`, which are then added.
         pca_colours: three colours in levels: eigenvalues (of RGB in 0..1) times 255 times eigenvectors, AlexNet's
-            unless others are given; "own": those of the images that are trained on, see `with_own_colours`.
+            unless others are given; "own": those of the images that are trained on, whole ones, see `with_own_colours`.
         erasing: probability that a rectangle becomes the mean of the preprocessing.
         erased_area: smallest and largest share of the image that is erased.
         mixup: parameter of the Beta distribution of each image's share in the mean of two images.

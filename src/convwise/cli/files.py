@@ -1,6 +1,11 @@
-"""Files of pictures that commands draw."""
+"""Files that commands write: pictures and tables; none is replaced unless that is asked for."""
 
 from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+Overwrite = Annotated[bool, Option("--overwrite", help="Replace the file of --csv.")]
 
 
 def check_picture(file: Path, option: str, suffix: str, *, overwrite: bool) -> None:
@@ -13,9 +18,30 @@ def check_picture(file: Path, option: str, suffix: str, *, overwrite: bool) -> N
 
     if file.suffix.lower() != suffix:
         raise UsageError(f"{option} must end in {suffix}, got {str(file)!r}")
+    _check_place(file, option, overwrite=overwrite)
+
+
+def check_table(csv: Path | None, *, overwrite: bool) -> None:
+    """Refuse a table that could not be written, before anything is read; `-` and devices are no files to replace.
+
+    Raises:
+        UsageError: no such folder, or a file that is there and may not be replaced; or there is nothing to replace.
+    """
+    from ..errors import UsageError
+
+    if csv is None or str(csv) == "-":
+        if overwrite:
+            raise UsageError("overwrite has no effect without a file of --csv; leave it out, or name one")
+        return
+    _check_place(csv, "csv", overwrite=overwrite)
+
+
+def _check_place(file: Path, option: str, *, overwrite: bool) -> None:
+    from ..errors import UsageError
+
     if not file.parent.is_dir():
         raise UsageError(f"--{option} {str(file)!r} cannot be written: there is no folder {str(file.parent)!r}")
-    if file.exists() and not overwrite:
+    if file.is_file() and not overwrite:
         raise UsageError(f"--{option} {str(file)!r} exists already; give --overwrite to replace it, or another file")
 
 

@@ -1,0 +1,41 @@
+"""Sentences that a user should read beside the figures."""
+
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
+import pytest
+
+from convwise.fitting import Options
+from convwise.fitting.notes import say_few_choose, say_from_scratch
+from convwise.fitting.task import Step, Task
+
+EPOCHS = tuple(Step(epoch=number) for number in (1, 2))
+
+
+def task(chosen: int, *, val: bool = False) -> Task:
+    """A hundred samples, of which so many choose."""
+    chooses = np.arange(100) < chosen
+    nobody = np.zeros(100, bool)
+    return cast("Task", SimpleNamespace(val=chooses if val else nobody, held_out=nobody if val else chooses))
+
+
+def test_a_network_without_published_weights_has_no_ladder_and_a_note_says_so() -> None:
+    both = Options(network=("efficientnet_lite0", "lenet5"), transfer="auto")
+    assert say_from_scratch(both) == ("lenet5 was trained from scratch: transfer 'auto' needs published weights",)
+    assert say_from_scratch(Options(network=("lenet5",))) == ()
+    assert say_from_scratch(Options(transfer="auto")) == ()
+
+
+@pytest.mark.parametrize("val", [False, True])
+def test_fewer_than_thirty_images_that_choose_the_epoch_are_told(val: bool) -> None:
+    text = (
+        "the epoch was chosen by {}: an early one may win by chance; more images in `train`, or a `val` split, choose "
+    )
+    for n, images in ((1, "1 image"), (29, "29 images")):
+        assert say_few_choose(task(n, val=val), [EPOCHS]) == (text.format(images) + "better",)
+    assert say_few_choose(task(30, val=val), [EPOCHS]) == ()
+
+
+def test_nothing_is_told_where_no_epoch_was_chosen() -> None:
+    assert say_few_choose(task(3), [EPOCHS[:1], (Step(l2=0.1), Step(l2=1.0))]) == ()
