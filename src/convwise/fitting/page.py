@@ -12,6 +12,7 @@ from pathlib import Path
 from .. import __version__, report
 from ..classifier import Classifier
 from ..metrics import Interval
+from ..report.words import plural
 from ..runtime.session import cpu_name
 from .gallery import copies, doubts, mistakes
 from .options import Options
@@ -71,7 +72,7 @@ def make_page(outcome: Outcome, out: Path, command: str, classifier: Classifier)
 def _machine(options: Options) -> str:
     """What the figures were made on, and by which versions."""
     used = ", ".join(f"{name} {version}" for name, version in versions().items())
-    return f"{cpu_name()}, {options.thread_count} threads, {platform.system()}, {used}"
+    return f"{cpu_name()}, {plural(options.thread_count, 'thread')}, {platform.system()}, {used}"
 
 
 def _candidate(tried: Tried) -> report.Candidate:
