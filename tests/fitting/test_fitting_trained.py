@@ -252,6 +252,18 @@ def test_a_run_that_began_with_prepared_images_changes_no_bit_when_their_room_is
     assert weights_hash(resumed) == weights_hash(whole)
 
 
+def test_a_disk_without_room_for_prepared_images_changes_no_bit_so_that_a_warm_cache_decides_nothing(
+    in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del in_tmp_path
+    options = Options(network=LENET, recipe=CHANGED, threads=2)
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(work, "has_disk", lambda *_: False)
+        cold = fit(photos, options, out="cold")
+    assert (from_files(cold), cold.record["from_files"]) == ([f"lenet5: {FROM_FILES}"], False)
+    assert weights_hash(fit(photos, options, out="warm")) == weights_hash(cold)
+
+
 def test_a_resumed_training_keeps_the_setting_that_the_trial_chose(
     in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

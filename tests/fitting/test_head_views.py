@@ -106,7 +106,7 @@ def test_views_without_room_for_prepared_images_are_made_of_the_files(
 ) -> None:
     expected = make("expected", augment=True)
     monkeypatch.setenv("CONVWISE_CACHE", str(cache))
-    monkeypatch.setattr("convwise.fitting.work.has_room", lambda *_: False)
+    monkeypatch.setattr("convwise.fitting.work.has_disk", lambda *_: False)
     found = fit(photos, replace(OPTIONS, augment=True), out=tmp_path / "files")
     assert weights(found) == weights(expected)
     assert any(

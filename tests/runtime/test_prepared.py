@@ -146,10 +146,20 @@ def test_images_larger_than_the_disk_are_refused(folder: Path, monkeypatch: pyte
 
 def test_room_is_asked_for_before_anything_is_done(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job, size = prepared_job(list_folder(folder), SMALL), 32 * 24 * 3 * 10
-    for limit, free, expected in ((size, size, True), (size - 1, size, False), (size, size - 1, False)):
-        monkeypatch.setattr(room, "cache_limit", lambda limit=limit: limit)
-        monkeypatch.setattr(room, "free_disk", lambda free=free: free)
-        assert room.has_room([job], list_folder(folder)) is expected
+    for there, expected in ((size, True), (size - 1, False)):
+        monkeypatch.setattr(room, "cache_limit", lambda there=there: there)
+        monkeypatch.setattr(room, "free_disk", lambda there=there: there)
+        assert room.within_limit([job], list_folder(folder)) is expected
+        assert room.has_disk([job], list_folder(folder)) is expected
+
+
+def test_what_the_cache_may_take_does_not_depend_on_what_it_holds(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, size = prepared_job(list_folder(folder), SMALL), 32 * 24 * 3 * 10
+    go(folder)
+    monkeypatch.setattr(room, "cache_limit", lambda: size - 1)
+    assert not room.within_limit([job], list_folder(folder))
 
 
 def test_only_these_images_count_where_room_is_asked_for(
@@ -160,7 +170,7 @@ def test_only_these_images_count_where_room_is_asked_for(
     monkeypatch.setattr(room, "free_disk", lambda: 0)
     for photos, expected in ((others, True), (folder, False)):
         listing = list_folder(photos)
-        assert room.has_room([prepared_job(listing, SMALL)], listing) is expected
+        assert room.has_disk([prepared_job(listing, SMALL)], listing) is expected
 
 
 def test_what_is_there_already_needs_no_room(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

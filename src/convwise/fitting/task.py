@@ -58,7 +58,8 @@ class Task:
         compare: on which samples the candidates are compared with one another.
         balance: weigh all classes alike.
         taught: what a training by epochs learns of a teacher; None without one.
-        from_files: whether training reads whole images from their files, as they are, since prepared ones had no room.
+        from_files: whether training takes whole images as their files have them, since prepared ones are more than the
+            cache may take.
     """
 
     listing: Listing

@@ -13,7 +13,7 @@ from ..training.batches import Augmented, Batches, Images, InMemory, Inputs
 from ..training.recipe import UNCHANGED, Recipe
 from .portions import Portions
 from .task import Mask, Task
-from .views import coloured, whole_images
+from .whole_images import coloured, whole_images
 
 FROM_FILES = (
     "prepared images found no room, so training read and decoded the files in every epoch; a larger CONVWISE_CACHE_GB, "

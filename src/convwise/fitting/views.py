@@ -8,59 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.augmentation import Augmentation
-from ..data.augmentation.batches import Images
-from ..data.augmentation.colour import with_own_colours
-from ..data.files import FileImages
 from ..data.preprocessing import Preprocessing
 from ..data.reduction import Reduction
 from ..progress import Track
 from ..transfer.prefix import Prefix
 from .task import Mask, Task
+from .whole_images import Whole, coloured, whole_images
 
 NO_ROOM = (
     "prepared images found no room, so each view read and decoded the files again; a larger CONVWISE_CACHE_GB, or more "
     "free disk, spares that"
 )
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """Some of the images; each is looked at when it is its turn, since the first look at a part of the cache checks it.
-
-    Attributes:
-        images: by number.
-        numbers: of these.
-    """
-
-    images: Images
-    numbers: Sequence[int]
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __getitem__(self, number: int) -> NDArray[np.uint8]:
-        """The pixels of one."""
-        return self.images[self.numbers[number]]
-
-
-Whole = Chosen | FileImages
-
-
-def whole_images(rows: Sequence[Any], task: Task, learn: Mask, reduction: Reduction) -> Whole:
-    """Whole images of those to learn from: the prepared ones, or from their files, which are the same pixels."""
-    numbers = np.flatnonzero(learn).tolist()
-    if len(rows) > 1:
-        return Chosen(rows[1], numbers)
-    return FileImages(task.listing, [task.samples[i] for i in numbers], reduction)
-
-
-def coloured(augmentation: Augmentation, images: Whole) -> Augmentation:
-    """Put the images' own principal colours into it, where it asks for them.
-
-    One rule for all: they are those of the images that are learnt from, each as a whole, not of an evaluation's crop of
-    it; `convwise augment` shows the same.
-    """
-    return with_own_colours(augmentation, (images[i] for i in range(len(images))))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ..metrics import Interval, at_temperature, fit_temperature, reliability, su
 from ..progress import Track
 from ..runtime.gather import Gathered, gather
 from ..runtime.jobs import Job
-from ..runtime.room import has_room
+from ..runtime.room import has_disk, within_limit
 from .candidates import make_candidates, within_time
 from .climb import Fit, fit_all
 from .draft import Draft
@@ -85,15 +85,18 @@ def _gather(
 ) -> tuple[Gathered, Rows, bool]:  # fmt: skip
     """One pass for all candidates, and the rows shared out among them.
 
-    Candidates can do without all but their first rows: where there is no room for the rest, training reads files.
+    Candidates can do without all but their first rows: training reads files instead. Where the rows are more than the
+    cache may take, it takes the files as they are; where it is the disk that has no room, it makes the same pixels of
+    them as the rows would have, so that what is cached already decides nothing.
 
     Returns:
-        What was gathered; the rows; and whether the run reads files since it began, as a resumed one goes on to do.
+        What was gathered; the rows; and whether the run takes files as they are since it began.
     """
     wanted = [c.jobs(listing) for c in candidates]
-    room = not draft.record.get("from_files") and _has_room(wanted, listing)
-    from_files = draft.record.get("from_files", not room)
-    wanted = wanted if room else [jobs[:1] for jobs in wanted]
+    more, jobs = any(len(jobs) > 1 for jobs in wanted), list(_unique(wanted).values())
+    from_files = draft.record.get("from_files", more and not within_limit(jobs, listing))
+    if from_files or (more and not (within_limit(jobs, listing) and has_disk(jobs, listing))):
+        wanted = [jobs[:1] for jobs in wanted]
     unique = _unique(wanted)
     gathered = gather(listing, list(unique.values()), threads=threads, track=track)
     gathered.check(listing)
@@ -106,11 +109,6 @@ def _gather(
 def _unique(wanted: list[list[Job]]) -> dict[Path, Job]:
     """Each job once, under where its rows are kept: candidates of one preprocessing want the same."""
     return {job.rows.folder: job for job in chain(*wanted)}
-
-
-def _has_room(wanted: list[list[Job]], listing: Listing) -> bool:
-    """Whether there is room for what candidates can do without, all but their first; nothing needs none."""
-    return all(len(jobs) == 1 for jobs in wanted) or has_room(list(_unique(wanted).values()), listing)
 
 
 def _compare(fits: Sequence[Fit], task: Task) -> tuple[Tried, ...]:

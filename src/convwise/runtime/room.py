@@ -45,10 +45,13 @@ def check_room(jobs: Sequence[Job], n: int, to_write: int, threads: int) -> None
         raise too_little_memory(f"reading {rows}", needed, f"take fewer images{_or_lower(held, n, room)}")
 
 
-def has_room(jobs: Sequence[Job], listing: Listing) -> bool:
-    """Whether the rows of a listing have room in the cache and on its disk."""
-    if _rows(jobs, len(listing.samples)) > cache_limit():
-        return False
+def within_limit(jobs: Sequence[Job], listing: Listing) -> bool:
+    """Whether the rows of a listing are no more than the cache may take, whatever it holds now."""
+    return _rows(jobs, len(listing.samples)) <= cache_limit()
+
+
+def has_disk(jobs: Sequence[Job], listing: Listing) -> bool:
+    """Whether those rows of a listing that are not on disk yet have room there."""
     with FileIndex() as index:
         known = known_verdicts(listing, listing.samples, index)
     return bytes_to_write(jobs, listing.samples, known) <= free_disk()
