@@ -166,7 +166,7 @@ def test_another_source_or_another_setting_is_another_code(in_tmp_path: Path) ->
           "function or a class that gives an nn.Module")),
         ("my_layers:nothing",
          ("builder 'my_layers:nothing' cannot be called so: got an unexpected keyword argument 'in_channels'; a rear "
-          "is a function (in_channels, num_classes) -> nn.Module")),
+          "is a function whose arguments are called so: (in_channels, num_classes) -> nn.Module")),
         ("my_layers:number", "builder 'my_layers:number' must return an nn.Module, got int"),
         ("my_layers:raising", "my_layers:raising raised RuntimeError: no weights here"),
         ("my_layers:ending",

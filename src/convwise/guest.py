@@ -134,7 +134,9 @@ def build_rear(spec: str, shape: tuple[int, int, int], num_classes: int) -> "nn.
     from .errors import UsageError
 
     given = {"in_channels": shape[0], "num_classes": num_classes}
-    build = find_builder(spec, given, "a rear is a function (in_channels, num_classes) -> nn.Module")
+    build = find_builder(
+        spec, given, "a rear is a function whose arguments are called so: (in_channels, num_classes) -> nn.Module"
+    )
     with guarding(spec), torch.no_grad():
         module = build()
         before = module.training

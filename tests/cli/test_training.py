@@ -164,7 +164,7 @@ def test_no_augment_is_the_recipe_without_its_table(tmp_path: Path, forty: Path)
     assert record["training"]["lenet5"]["recipe"]["augmentation"]["rotation"] == 10.0
     found = convwise("fit", forty, "--out", "head", "--no-augment", "--quiet").ends(2)
     assert found.message == (
-        "augment has no effect: no candidate is trained by epochs; leave it out, or add transfer 'partial', 'full', "
+        "no-augment has no effect: no candidate is trained by epochs; leave it out, or add transfer 'partial', 'full', "
         "'auto' or 'none'"
     )
 

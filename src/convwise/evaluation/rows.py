@@ -31,6 +31,7 @@ class Row:
         params, macs: of one image, all members and views.
         latency_ms: likewise: one image a call on one thread, the calls one after the other. What is measured is the
             median of 20 calls of each classifier, which take turns.
+        quickest_ms: the same of the quickest calls, which other load on the machine changes least.
         first: the row that it is compared with; None in that row itself.
     """
 
@@ -42,6 +43,7 @@ class Row:
     params: int
     macs: int
     latency_ms: float
+    quickest_ms: float
     first: "Row | None"
 
     @property
@@ -51,8 +53,8 @@ class Row:
 
     @property
     def times_latency(self) -> float:
-        """Multiple of the first row's milliseconds."""
-        return self.latency_ms / self.first.latency_ms if self.first else 1.0
+        """Multiple of the first row's time, by the quickest calls."""
+        return self.quickest_ms / self.first.quickest_ms if self.first else 1.0
 
     @property
     def kind(self) -> str:
@@ -90,19 +92,20 @@ class Row:
         if self.paired is None:
             return ""
         times, least = f"{self.times_latency:.2g} times the time", f"{100 * self.paired.low:.1f} points or more"
+        unsure = f"(p = {self.paired.p_value:.2g})"
         if self.kind == "classifier":
-            return f"{ALONE[_gain(self.paired)]}; it takes {times}"
+            return f"{ALONE[_gain(self.paired)].format(unsure=unsure)}; it takes {times}"
         return {
             "better": f"worth it where {times} can be spent: {least} are gained",
             "worse": f"not worth it: it is worse, and takes {times}",
             "same": f"not worth it: right on the same images as A alone, for {times}",
-            "unknown": f"not worth it on this evidence: too few images to tell it from A alone, for {times}",
+            "unknown": f"not worth it on this evidence: too few images to tell it from A alone {unsure}, for {times}",
         }[_gain(self.paired)]
 
 
 ALONE = {
     "better": "better", "worse": "worse", "same": "right on the same images",
-    "unknown": "too few images to tell them apart",
+    "unknown": "too few images to tell them apart {unsure}",
 }  # fmt: skip
 
 

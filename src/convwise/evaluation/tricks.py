@@ -10,7 +10,7 @@ from ..data.views import VIEWS, views_of
 from ..errors import DataError, one_of
 from ..metrics import compare
 from ..progress import Track, silent
-from ..runtime.latency import measure_in_turn
+from ..runtime.latency import Turn, measure_in_turn
 from .answers import Asked, Floats, ask
 from .measured import measured_part
 from .rows import Named, Row
@@ -49,7 +49,7 @@ def price(
         for c, seen in zip(classifiers, logits, strict=True)
     ]
     asked = Asked(found, classifiers[0].classes, split, left_out)
-    latencies = _latencies(classifiers)
+    turns = _timed(classifiers)
     rows: list[Row] = []
     for members, seen in _ways(len(named), views):
         answers = [average(probs[i][1:]) if seen else probs[i][0] for i in members]
@@ -64,18 +64,19 @@ def price(
             paired=compare(evaluation.correct, first.evaluation.correct) if first else None,
             params=sum(classifiers[i].params for i in members),
             macs=sum(n * classifiers[i].macs for n, i in zip(calls, members, strict=True)),
-            latency_ms=round(sum(n * latencies[i] for n, i in zip(calls, members, strict=True)), 3),
+            latency_ms=round(sum(n * turns[i].median_ms for n, i in zip(calls, members, strict=True)), 3),
+            quickest_ms=sum(n * turns[i].quickest_ms for n, i in zip(calls, members, strict=True)),
             first=first,
         )
         rows.append(row)
     return tuple(rows)
 
 
-def _latencies(classifiers: Sequence[Classifier]) -> list[float]:
-    """Milliseconds of one call of each, on an image of noise."""
+def _timed(classifiers: Sequence[Classifier]) -> list[Turn]:
+    """What one call of each takes, on an image of noise."""
     rng = np.random.default_rng(0)
     noise = [(c.frozen, rng.integers(0, 256, c.preprocessing.shape, np.uint8)) for c in classifiers]
-    return [latency.latency_ms for latency in measure_in_turn(noise)]
+    return measure_in_turn(noise)
 
 
 def letter(i: int) -> str:

@@ -110,8 +110,9 @@ def _check_epochs(options: "Options") -> None:
         if options.augment and option in ("recipe", "augment"):  # views for the softmax layer
             continue
         if getattr(options, option) not in (None, "auto"):
+            typed = "no-augment" if option == "augment" else _written(option)  # augment itself is let through above
             raise UsageError(
-                f"{_written(option)} has no effect: no candidate is trained by epochs; leave it out, or add transfer "
+                f"{typed} has no effect: no candidate is trained by epochs; leave it out, or add transfer "
                 "'partial', 'full', 'auto' or 'none'"
             )
 

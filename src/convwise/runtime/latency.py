@@ -28,6 +28,16 @@ class Latency(NamedTuple):
     warm_up: int = 3  # calls before the `n`, not counted
 
 
+class Turn(NamedTuple):
+    """One of several networks that were timed in turn, milliseconds a call: the median, and the quickest.
+
+    Quickest calls compare networks on a busy machine: what else runs there has fallen on none of them.
+    """
+
+    median_ms: float
+    quickest_ms: float
+
+
 def check_measurable(report: "CostReport", what: str) -> None:
     """Refuse a measurement by stage that this machine has no memory for, before a graph is made.
 
@@ -52,16 +62,10 @@ def measure_latency(network: FrozenNetwork, pixels: NDArray[np.uint8], *, n: int
 
 def measure_in_turn(
     calls: Sequence[tuple[FrozenNetwork, NDArray[np.uint8]]], *, n: int = 20, warm_up: int = 3
-) -> list[Latency]:
-    """Time several networks, each with one image, (H, W, C).
-
-    They take turns, so that what else the machine does falls on all of them alike.
-    """
-    rounds = [[_seconds(*call) for call in calls] for _ in range(warm_up + n)][warm_up:]
-    return [
-        _latency(np.array(seconds), network.threads, warm_up)
-        for seconds, (network, _) in zip(zip(*rounds, strict=True), calls, strict=True)
-    ]
+) -> list[Turn]:
+    """Time several networks, each with one image, (H, W, C), in turn: `n` calls after `warm_up` that do not count."""
+    rounds = [[1000 * _seconds(*call) for call in calls] for _ in range(warm_up + n)][warm_up:]
+    return [Turn(float(np.median(found)), min(found)) for found in zip(*rounds, strict=True)]
 
 
 def _seconds(network: FrozenNetwork, pixels: NDArray[np.uint8]) -> float:
