@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from convwise.fitting import Options
-from convwise.fitting.notes import say_few_choose, say_from_scratch
+from convwise.fitting.notes import say_few_choose, say_from_scratch, say_tie
+from convwise.fitting.outcome import Tried
 from convwise.fitting.task import Step, Task
+from convwise.metrics import wilson
 
 EPOCHS = tuple(Step(epoch=number) for number in (1, 2))
 
@@ -33,9 +35,25 @@ def test_fewer_than_thirty_images_that_choose_the_epoch_are_told(val: bool) -> N
         "the epoch was chosen by {}: an early one may win by chance; more images in `train`, or a `val` split, choose "
     )
     for n, images in ((1, "1 image"), (29, "29 images")):
-        assert say_few_choose(task(n, val=val), [EPOCHS]) == (text.format(images) + "better",)
-    assert say_few_choose(task(30, val=val), [EPOCHS]) == ()
+        assert say_few_choose(task(n, val=val), EPOCHS) == (text.format(images) + "better",)
+    assert say_few_choose(task(30, val=val), EPOCHS) == ()
 
 
 def test_nothing_is_told_where_no_epoch_was_chosen() -> None:
-    assert say_few_choose(task(3), [EPOCHS[:1], (Step(l2=0.1), Step(l2=1.0))]) == ()
+    assert say_few_choose(task(3), EPOCHS[:1]) == ()
+    assert say_few_choose(task(3), (Step(l2=0.1), Step(l2=1.0))) == ()
+
+
+def tried(transfer: str, right: int, *, chosen: bool = False, network: str = "resnet18") -> Tried:
+    top1 = wilson(right, 100)
+    return cast("Tried", SimpleNamespace(network=network, transfer=transfer, choice_top1=top1, chosen=chosen))
+
+
+def test_a_rung_that_is_kept_although_another_was_right_more_often_is_explained() -> None:
+    rungs = (tried("head", 70), tried("partial", 80, chosen=True), tried("full", 81))
+    text = (
+        "resnet18: transfer 'partial' is kept, and not 'full', whose top-1 on the images held out is higher, but by no "
+        "more than its noise"
+    )
+    assert say_tie(rungs) == (text,)
+    assert say_tie((*rungs[:2], tried("full", 80), tried("none", 70, network="lenet5"))) == ()

@@ -8,6 +8,7 @@ from ..data.roles import Roles
 from ..data.samples import Listing
 from ..runtime.gather import Gathered
 from .options import Options
+from .outcome import Tried
 from .task import Candidate, Step, Task
 
 FEW = 30  # images; the standard error of a mean over so many is a fifth of their spread
@@ -33,13 +34,24 @@ def say_from_scratch(options: Options) -> tuple[str, ...]:
     return tuple(f"{name} was trained from scratch: transfer 'auto' needs published weights" for name in without)
 
 
-def say_few_choose(task: Task, histories: Iterable[Sequence[Step]]) -> tuple[str, ...]:
+def say_few_choose(task: Task, history: Sequence[Step]) -> tuple[str, ...]:
     """Say that a choice among epochs is little more than chance, where it is."""
     n = int((task.val if task.val.any() else task.held_out).sum())
-    if n >= FEW or not any(len(steps) > 1 and steps[0].epoch for steps in histories):
+    if n >= FEW or len(history) < 2 or not history[0].epoch:
         return ()
     chosen = f"the epoch was chosen by {n} image{'s' if n > 1 else ''}: an early one may win by chance"
     return (f"{chosen}; more images in `train`, or a `val` split, choose better",)
+
+
+def say_tie(tried: Sequence[Tried]) -> tuple[str, ...]:
+    """Say why a rung is kept that another one of its network surpasses in top-1."""
+    kept = next(one for one in tried if one.chosen)
+    return tuple(
+        f"{kept.network}: transfer {kept.transfer!r} is kept, and not {one.transfer!r}, whose top-1 on the images held "
+        "out is higher, but by no more than its noise"
+        for one in tried
+        if one.network == kept.network and one.choice_top1.value > kept.choice_top1.value
+    )
 
 
 def say_unchecked(candidates: Iterable[Candidate]) -> tuple[str, ...]:

@@ -19,8 +19,9 @@ from ..runtime.room import has_disk, within_limit
 from .candidates import make_candidates, within_time
 from .climb import Fit, fit_all
 from .draft import Draft
+from .keeping import kept_rungs
 from .members import train_members
-from .notes import say, say_few_choose, say_from_scratch, say_resolution, say_unchecked
+from .notes import say, say_few_choose, say_from_scratch, say_resolution, say_tie, say_unchecked
 from .options import Options
 from .outcome import Calibration, Outcome, Tried
 from .second_look import look_again
@@ -59,7 +60,7 @@ def make_outcome(
         listing=listing, roles=roles, skipped=gathered.skipped,
         notes=(
             *say(listing, roles, gathered), *say_resolution(candidates, options), *say_unchecked(candidates),
-            *say_from_scratch(options), *say_few_choose(task, [f.fitted.history for f in fits]),
+            *say_from_scratch(options), *say_few_choose(task, best.fitted.history), *say_tie(tried),
             *(task.taught.notes if task.taught else ()),
             *(n for f in fits for n in f.fitted.notes), *diverged, *members.notes,
         ),
@@ -112,9 +113,12 @@ def _unique(wanted: list[list[Job]]) -> dict[Path, Job]:
 
 
 def _compare(fits: Sequence[Fit], task: Task) -> tuple[Tried, ...]:
-    """Score the candidates on the same images; the most right answers win, and of equals the lower NLL."""
+    """Score the candidates on the same images; the most right answers win, and of equals the lower NLL.
+
+    Of the rungs of a ladder one alone stands for its network.
+    """
     scores = [_score(f.fitted.choice_probs, task.labels[task.compare]) for f in fits]
-    best = min(range(len(scores)), key=lambda i: (-scores[i][0].value, scores[i][1]))
+    best = min(kept_rungs(fits, task), key=lambda i: (-scores[i][0].value, scores[i][1]))
     return tuple(
         Tried(
             network=f.candidate.network, transfer=f.candidate.transfer,
