@@ -5,14 +5,14 @@ import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import pytest
 
 from convwise.classifier import Classifier, load
 from convwise.data.samples import list_folder
-from convwise.errors import DataError, DivergedError, UsageError
+from convwise.errors import DataError, DivergedError, MachineError, UsageError
 from convwise.evaluation import evaluate, with_members
 from convwise.fitting import Options, Run, fit
 from convwise.fitting.from_scratch import FromScratch
@@ -113,6 +113,36 @@ def test_members_are_the_same_where_whatever_stands_in_between_is_interrupted(
     assert sorted({what.partition(" (")[0] for what in seen if what.startswith("steps")}) == [
         "steps of lenet5", "steps of member 2 of lenet5", "steps of member 3 of lenet5",
     ]  # fmt: skip
+
+
+def test_a_disk_that_gives_out_while_the_page_is_written_costs_no_step_of_training(
+    in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> NoReturn:
+        raise OSError(28, "No space left on device", "report.html")
+
+    steps: list[str] = []
+
+    def count(items: Iterable[T], total: int, what: str) -> Iterable[T]:  # noqa: ARG001
+        for item in items:
+            if what.startswith("steps"):
+                steps.append(what)
+            yield item
+
+    given = options(members=2)
+    with monkeypatch.context() as patch:
+        patch.setattr("convwise.fitting.write_run", full)
+        with pytest.raises(MachineError, match=r"^the run could not be written: 'report\.html': No space left"):
+            fit(photos, given, out="run", track=count)
+    assert len({what.partition(" (")[0] for what in steps}) == 2
+    before = {p.parent.name: (p.parent / "weights.safetensors").read_bytes()
+              for p in (in_tmp_path / "run.partial").rglob("weights.safetensors")}  # fmt: skip
+    steps.clear()
+    run = fit(photos, given, out="run", track=count)
+    assert steps == []
+    after = [(c.folder / "weights.safetensors").read_bytes() for c in members(run)]
+    assert after == [before["classifier"], before["2"]]
+    assert not (run.path / "checkpoints").exists()
 
 
 def test_a_member_that_diverges_is_left_out_and_named(

@@ -66,13 +66,10 @@ class Draft:
         """Folder of the checkpoints of a network's training."""
         return self.folder / CHECKPOINTS / network
 
-    def drop_checkpoints(self) -> None:
-        """Delete what only an interrupted run needs."""
-        if (self.folder / CHECKPOINTS).exists():
-            shutil.rmtree(self.folder / CHECKPOINTS)
-
     def finish(self, result: dict[str, Any], *, overwrite: bool) -> Run:
-        """Write the result and give the folder its name; a run that it replaces goes only then.
+        """Write the result and give the folder its name.
+
+        Only then go the checkpoints, and a run that it replaces: whatever fails before costs no training.
 
         Raises:
             UsageError: something was put there meanwhile.
@@ -86,6 +83,7 @@ class Draft:
                 )
             os.replace(self.out, replaced)
         os.replace(self.folder, self.out)
+        shutil.rmtree(self.out / CHECKPOINTS, ignore_errors=True)
         for old in self.out.parent.glob(f"{glob.escape(self.out.name)}.replaced-*"):  # ours, and what a kill left
             shutil.rmtree(old, ignore_errors=True)
         return Run(self.out, self.record)
