@@ -145,6 +145,28 @@ def test_a_disk_that_gives_out_while_the_page_is_written_costs_no_step_of_traini
     assert not (run.path / "checkpoints").exists()
 
 
+@pytest.mark.parametrize(
+    ("writer", "name"),
+    [("convwise.classifier.folder.write_aside", "members/2/weights.safetensors"),
+     ("convwise.fitting.draft.write_aside", "run.json")],
+)  # fmt: skip
+def test_a_disk_that_is_full_while_a_member_or_a_note_is_saved_is_told_in_one_line(
+    in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, writer: str, name: str
+) -> None:
+    def write_aside(path: Path, data: bytes) -> None:
+        if path.as_posix().endswith(name) and (name != "run.json" or b'"chosen"' in data):
+            raise OSError(28, "No space left on device", str(path))
+        path.write_bytes(data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, write_aside)
+        text = rf"^the run could not be written: '.*{Path(name).name}': No space left on device; computed features are"
+        with pytest.raises(MachineError, match=text):
+            fit(photos, options(members=2), out="run")
+    assert list((in_tmp_path / "run.partial" / "checkpoints" / "lenet5").iterdir())
+    assert len(members(fit(photos, options(members=2), out="run"))) == 2
+
+
 def test_a_member_that_diverges_is_left_out_and_named(
     in_tmp_path: Path, ensemble: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

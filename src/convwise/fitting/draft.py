@@ -21,6 +21,23 @@ BEGUN = {"schema_version", "command", "data", "options"}  # what a record holds 
 CHECKPOINTS = "checkpoints"
 
 
+@contextmanager
+def run_errors() -> Iterator[None]:
+    """Turn a failing disk into the error that says what is kept.
+
+    Raises:
+        MachineError: any OSError inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = f"{str(error.filename)!r}: " if error.filename else ""
+        raise MachineError(
+            f"the run could not be written: {where}{error.strerror or error}; computed features are kept in the cache. "
+            "Free some space or choose another --out, and repeat the command"
+        ) from error
+
+
 class Draft:
     """A run under way, in `<out>.partial`; what it has measured and chosen is in `run.json` at once.
 
@@ -57,8 +74,13 @@ class Draft:
             elif path.name != "run.json":
                 path.unlink()
 
+    @run_errors()
     def note(self, key: str, value: Any) -> None:
-        """Keep something that was measured or chosen."""
+        """Keep something that was measured or chosen.
+
+        Raises:
+            MachineError: it cannot be written.
+        """
         self.record[key] = value
         self._write()
 
@@ -125,23 +147,6 @@ def open_draft(out: Path | None, data: Path, options: Options, *, overwrite: boo
         raise
     finally:
         draft.release()
-
-
-@contextmanager
-def run_errors() -> Iterator[None]:
-    """Turn a failing disk into the error that says what is kept.
-
-    Raises:
-        MachineError: any OSError inside.
-    """
-    try:
-        yield
-    except OSError as error:
-        where = f"{str(error.filename)!r}: " if error.filename else ""
-        raise MachineError(
-            f"the run could not be written: {where}{error.strerror or error}; computed features are kept in the cache. "
-            "Free some space or choose another --out, and repeat the command"
-        ) from error
 
 
 def _worth_keeping(draft: Draft, error: ConvwiseError) -> bool:
