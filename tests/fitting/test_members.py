@@ -180,10 +180,34 @@ def test_a_member_that_diverges_is_left_out_and_named(
 
     monkeypatch.setattr(TrainingRun, "run", diverging)
     run = fit(photos, options(), out="run")
-    note = "member 2 of lenet5: training diverged in epoch 1: the loss is nan; it is left out"
+    note = "member 2 of lenet5: training diverged in epoch 1: the loss is nan; left out"
     assert note in run.result["notes"]
     assert hashes(run) == [hashes(ensemble)[0], hashes(ensemble)[2]]
     assert [row["members"] for row in run.result["members"]][-1] == ["classifier", "members/3"]
+
+
+def test_members_of_whom_the_same_is_to_be_said_share_a_note(
+    in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del in_tmp_path
+    train = TrainingRun.run
+
+    def odd(self: TrainingRun, *args: Any, **kwargs: Any) -> Any:
+        if self.number in (3, 4):
+            raise DivergedError("training diverged in epoch 1: the loss is nan")
+        notes = ("all alike", f"of {'its' if self.number == 6 else 'no'} own")
+        return train(self, *args, **kwargs)._replace(notes=notes)
+
+    monkeypatch.setattr(TrainingRun, "run", odd)
+    notes = fit(photos, options(members=6, epochs=1), out="run").result["notes"]
+    assert [note for note in notes if "lenet5: " in note] == [
+        "lenet5: all alike",
+        "lenet5: of no own",
+        "members 2, 5 and 6 of lenet5: all alike",
+        "members 2 and 5 of lenet5: of no own",
+        "members 3 and 4 of lenet5: training diverged in epoch 1: the loss is nan; left out",
+        "member 6 of lenet5: of its own",
+    ]
 
 
 @pytest.mark.usefixtures("shared_cache")
