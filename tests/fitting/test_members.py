@@ -82,7 +82,21 @@ def test_the_page_shows_what_each_number_of_members_gains(ensemble: Run) -> None
     assert re.findall(r'<th scope="row"><bdi>([A-C +]+)</bdi>', section) == ["A", "A + B", "A + B + C"]
     assert "B is in <code><bdi>members/2</bdi></code>" in section
     assert re.findall(r'<td class="number">x\u00a0([123])</td><td', section) == ["1", "2", "3"]  # times the MACs
-    assert section.count("on the same images") + section.count("on this evidence") + section.count("worse") >= 1
+    alone, *averages = (row for row in ensemble.result["members"] if row["name"].startswith("classifier"))
+    assert re.findall(r"<br><small>(.*?)</small></th>", section) == [words(row) for row in averages]
+    figures = [f"{100 * row['top1']:.1f}" for row in (alone, *averages)]
+    assert re.findall(r'</th>\s*<td class="number">([\d.]+)&nbsp;%', section) == figures
+    changes = [f"{100 * row['change']:+.1f}".replace("-", "\u2212") for row in averages]
+    assert re.findall(r'<td class="number">([+\u2212][\d.]+)<small>', section) == changes
+
+
+def words(row: dict[str, Any]) -> str:
+    """What the page says of an average; so few images tell a difference only where nearly all are on one side."""
+    found, times = row["paired"], f"{row['times_latency']:.2g} times the time"
+    assert found["p_value"] > 0.05
+    if found["a_only"] == found["b_only"] == 0:
+        return f"not worth it: right on the same images as A alone, for {times}"
+    return f"not worth it on this evidence: too few images to tell it from A alone, for {times}"
 
 
 def test_members_are_the_same_where_whatever_stands_in_between_is_interrupted(
