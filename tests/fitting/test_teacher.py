@@ -177,6 +177,21 @@ def test_what_the_teacher_has_seen_is_told_and_kept(
     assert not [note for note in quiet.result["notes"] if "teacher" in note]
 
 
+@pytest.mark.usefixtures("shared_cache")
+def test_of_a_teacher_that_taught_the_chosen_classifier_nothing_that_alone_is_told(
+    in_tmp_path: Path, lenet_run: Run, photos: Path
+) -> None:
+    del in_tmp_path
+    given = options(network=("efficientnet_lite0", "lenet5"), resolution=64, epochs=1, split_seed=1)
+    run = fit(photos, replace(given, teacher=str(lenet_run.path)), out="run")  # which has seen measured images
+    assert run.result["network"] == "efficientnet_lite0"
+    text = (
+        "the teacher taught the chosen classifier nothing: it is a softmax layer on frozen features, which learns the "
+        "labels alone"
+    )
+    assert [note for note in run.result["notes"] if "teacher" in note] == [text]
+
+
 def test_a_teacher_of_other_classes_is_refused(
     in_tmp_path: Path, lenet_run: Run, make_photos: MakePhotos, photos: Path
 ) -> None:

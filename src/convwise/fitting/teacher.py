@@ -18,8 +18,12 @@ from ..evaluation.answers import ask
 from ..evaluation.tricks import difference, ordered
 from ..progress import Track
 from .options import Options
-from .task import Mask, Task, Taught
+from .task import Fitted, Mask, Task, Taught
 
+NOTHING = (
+    "the teacher taught the chosen classifier nothing: it is a softmax layer on frozen features, which learns the "
+    "labels alone"
+)
 WEIGHT = 0.5  # of the teacher in the loss; measured with LeNet-5, docs/training.md has it
 
 
@@ -59,6 +63,13 @@ def taught(task: Task, roles: Roles, teacher: Sequence[Named], *, threads: int, 
     shares[learn] = WEIGHT * average(answers) + (1 - WEIGHT) * one_hot
     by = tuple(c.provenance for _, c in teacher)
     return replace(task, taught=Taught(shares, by, _notes(task, roles, teacher)))
+
+
+def say_taught(task: Task, chosen: Fitted) -> tuple[str, ...]:
+    """What is to be said of the teacher beside what was chosen, which may be what it has not taught."""
+    if task.taught is None:
+        return ()
+    return task.taught.notes if chosen.taught_by else (NOTHING,)
 
 
 def _check_classes(member: Named, roles: Roles, task: Task) -> None:

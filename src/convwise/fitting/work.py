@@ -25,7 +25,7 @@ from .options import Options
 from .outcome import Calibration, Outcome, Tried
 from .second_look import look_again
 from .task import Candidate, Fitted, Floats, Judged, Task, make_task
-from .teacher import load_teacher, taught
+from .teacher import load_teacher, say_taught, taught
 
 Rows = list[list[Any]]  # of each candidate, of each of its jobs
 
@@ -60,7 +60,7 @@ def make_outcome(
         notes=(
             *say(listing, roles, gathered), *say_resolution(candidates, options), *say_unchecked(candidates),
             *say_from_scratch(options), *say_few_choose(task, [f.fitted.history for f in fits]),
-            *(task.taught.notes if task.taught else ()),
+            *say_taught(task, best.fitted),
             *(n for f in fits for n in f.fitted.notes), *diverged, *members.notes,
         ),
         measured=tuple(s for s in roles.samples if s.split == roles.measured), labels=labels, probs=probs,
