@@ -25,7 +25,7 @@ from .options import Options
 from .outcome import Calibration, Outcome, Tried
 from .second_look import look_again
 from .task import Candidate, Fitted, Floats, Judged, Task, make_task
-from .teacher import load_teacher, say_taught, taught
+from .teacher import check_teacher, load_teacher, say_taught, taught
 
 Rows = list[list[Any]]  # of each candidate, of each of its jobs
 
@@ -36,6 +36,7 @@ def make_outcome(
     """Gather what the candidates within the budget want, fit them, choose one and measure it once."""
     start, threads = time.monotonic(), options.thread_count
     teacher = load_teacher(options)
+    check_teacher(teacher, listing)
     candidates = _within_means(listing, options, draft, track)
     prepared = time.monotonic()
     gathered, rows, from_files = _gather(listing, candidates, draft, threads, track)
