@@ -5,14 +5,14 @@ import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import pytest
 
 from convwise.classifier import Classifier, load
 from convwise.data.samples import list_folder
-from convwise.errors import DataError, DivergedError, UsageError
+from convwise.errors import DataError, DivergedError, MachineError, UsageError
 from convwise.evaluation import evaluate, with_members
 from convwise.fitting import Options, Run, fit
 from convwise.fitting.from_scratch import FromScratch
@@ -82,7 +82,21 @@ def test_the_page_shows_what_each_number_of_members_gains(ensemble: Run) -> None
     assert re.findall(r'<th scope="row"><bdi>([A-C +]+)</bdi>', section) == ["A", "A + B", "A + B + C"]
     assert "B is in <code><bdi>members/2</bdi></code>" in section
     assert re.findall(r'<td class="number">x\u00a0([123])</td><td', section) == ["1", "2", "3"]  # times the MACs
-    assert section.count("on the same images") + section.count("on this evidence") + section.count("worse") >= 1
+    alone, *averages = (row for row in ensemble.result["members"] if row["name"].startswith("classifier"))
+    assert re.findall(r"<br><small>(.*?)</small></th>", section) == [words(row) for row in averages]
+    figures = [f"{100 * row['top1']:.1f}" for row in (alone, *averages)]
+    assert re.findall(r'</th>\s*<td class="number">([\d.]+)&nbsp;%', section) == figures
+    changes = [f"{100 * row['change']:+.1f}".replace("-", "\u2212") for row in averages]
+    assert re.findall(r'<td class="number">([+\u2212][\d.]+)<small>', section) == changes
+
+
+def words(row: dict[str, Any]) -> str:
+    """What the page says of an average; so few images tell a difference only where nearly all are on one side."""
+    found, times = row["paired"], f"{row['times_latency']:.2g} times the time"
+    assert found["p_value"] > 0.05
+    if found["a_only"] == found["b_only"] == 0:
+        return f"not worth it: right on the same images as A alone, for {times}"
+    return f"not worth it on this evidence: too few images to tell it from A alone, for {times}"
 
 
 def test_members_are_the_same_where_whatever_stands_in_between_is_interrupted(
@@ -115,6 +129,58 @@ def test_members_are_the_same_where_whatever_stands_in_between_is_interrupted(
     ]  # fmt: skip
 
 
+def test_a_disk_that_gives_out_while_the_page_is_written_costs_no_step_of_training(
+    in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> NoReturn:
+        raise OSError(28, "No space left on device", "report.html")
+
+    steps: list[str] = []
+
+    def count(items: Iterable[T], total: int, what: str) -> Iterable[T]:  # noqa: ARG001
+        for item in items:
+            if what.startswith("steps"):
+                steps.append(what)
+            yield item
+
+    given = options(members=2)
+    with monkeypatch.context() as patch:
+        patch.setattr("convwise.fitting.write_run", full)
+        with pytest.raises(MachineError, match=r"^the run could not be written: 'report\.html': No space left"):
+            fit(photos, given, out="run", track=count)
+    assert len({what.partition(" (")[0] for what in steps}) == 2
+    before = {p.parent.name: (p.parent / "weights.safetensors").read_bytes()
+              for p in (in_tmp_path / "run.partial").rglob("weights.safetensors")}  # fmt: skip
+    steps.clear()
+    run = fit(photos, given, out="run", track=count)
+    assert steps == []
+    after = [(c.folder / "weights.safetensors").read_bytes() for c in members(run)]
+    assert after == [before["classifier"], before["2"]]
+    assert not (run.path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("writer", "name"),
+    [("convwise.classifier.folder.write_aside", "members/2/weights.safetensors"),
+     ("convwise.fitting.draft.write_aside", "run.json")],
+)  # fmt: skip
+def test_a_disk_that_is_full_while_a_member_or_a_note_is_saved_is_told_in_one_line(
+    in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, writer: str, name: str
+) -> None:
+    def write_aside(path: Path, data: bytes) -> None:
+        if path.as_posix().endswith(name) and (name != "run.json" or b'"chosen"' in data):
+            raise OSError(28, "No space left on device", str(path))
+        path.write_bytes(data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, write_aside)
+        text = rf"^the run could not be written: '.*{Path(name).name}': No space left on device; computed features are"
+        with pytest.raises(MachineError, match=text):
+            fit(photos, options(members=2), out="run")
+    assert list((in_tmp_path / "run.partial" / "checkpoints" / "lenet5").iterdir())
+    assert len(members(fit(photos, options(members=2), out="run"))) == 2
+
+
 def test_a_member_that_diverges_is_left_out_and_named(
     in_tmp_path: Path, ensemble: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,10 +194,34 @@ def test_a_member_that_diverges_is_left_out_and_named(
 
     monkeypatch.setattr(TrainingRun, "run", diverging)
     run = fit(photos, options(), out="run")
-    note = "member 2 of lenet5: training diverged in epoch 1: the loss is nan; it is left out"
+    note = "member 2 of lenet5: training diverged in epoch 1: the loss is nan; left out"
     assert note in run.result["notes"]
     assert hashes(run) == [hashes(ensemble)[0], hashes(ensemble)[2]]
     assert [row["members"] for row in run.result["members"]][-1] == ["classifier", "members/3"]
+
+
+def test_members_of_whom_the_same_is_to_be_said_share_a_note(
+    in_tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del in_tmp_path
+    train = TrainingRun.run
+
+    def odd(self: TrainingRun, *args: Any, **kwargs: Any) -> Any:
+        if self.number in (3, 4):
+            raise DivergedError("training diverged in epoch 1: the loss is nan")
+        notes = ("all alike", f"of {'its' if self.number == 6 else 'no'} own")
+        return train(self, *args, **kwargs)._replace(notes=notes)
+
+    monkeypatch.setattr(TrainingRun, "run", odd)
+    notes = fit(photos, options(members=6, epochs=1), out="run").result["notes"]
+    assert [note for note in notes if "lenet5: " in note] == [
+        "lenet5: all alike",
+        "lenet5: of no own",
+        "members 2, 5 and 6 of lenet5: all alike",
+        "members 2 and 5 of lenet5: of no own",
+        "members 3 and 4 of lenet5: training diverged in epoch 1: the loss is nan; left out",
+        "member 6 of lenet5: of its own",
+    ]
 
 
 @pytest.mark.usefixtures("shared_cache")

@@ -177,6 +177,21 @@ def test_what_the_teacher_has_seen_is_told_and_kept(
     assert not [note for note in quiet.result["notes"] if "teacher" in note]
 
 
+@pytest.mark.usefixtures("shared_cache")
+def test_of_a_teacher_that_taught_the_chosen_classifier_nothing_that_alone_is_told(
+    in_tmp_path: Path, lenet_run: Run, photos: Path
+) -> None:
+    del in_tmp_path
+    given = options(network=("efficientnet_lite0", "lenet5"), resolution=64, epochs=1, split_seed=1)
+    run = fit(photos, replace(given, teacher=str(lenet_run.path)), out="run")  # which has seen measured images
+    assert run.result["network"] == "efficientnet_lite0"
+    text = (
+        "the teacher taught the chosen classifier nothing: it is a softmax layer on frozen features, which learns the "
+        "labels alone"
+    )
+    assert [note for note in run.result["notes"] if "teacher" in note] == [text]
+
+
 def test_a_teacher_of_other_classes_is_refused(
     in_tmp_path: Path, lenet_run: Run, make_photos: MakePhotos, photos: Path
 ) -> None:
@@ -195,6 +210,32 @@ def test_a_teacher_of_other_classes_is_refused(
     with pytest.raises(DataError, match=r"have different classes: 'green' only the data has; name a teacher"):
         fit(photos, options(teacher="small"), out="run")
     assert not list(in_tmp_path.glob("run*"))
+
+
+def test_a_teacher_of_other_classes_is_refused_before_all_files_are_read(
+    in_tmp_path: Path, lenet_run: Run, make_photos: MakePhotos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = make_photos(in_tmp_path / "more", 6, ("blue", "green", "red", "white"))
+    fewer = make_photos(in_tmp_path / "fewer", 6, ("blue", "red"))
+    monkeypatch.setattr("convwise.fitting.work.gather", lambda *_, **__: pytest.fail("all files are read"))
+    for data, text in ((more, "'white' only the data has"), (fewer, "'green' only the teacher knows")):
+        with pytest.raises(DataError, match=rf"have different classes: {text}; name a teacher"):
+            fit(data, options(teacher=str(lenet_run.path)), out="run")
+
+
+def test_a_class_without_a_usable_image_is_none_that_a_teacher_must_know(
+    in_tmp_path: Path, lenet_run: Run, make_photos: MakePhotos
+) -> None:
+    data = make_photos(in_tmp_path / "data", 8)
+    (data / "broken").mkdir()
+    (data / "broken" / "1.jpg").write_bytes(b"no image")
+    given = options(teacher=str(lenet_run.path))
+    assert fit(data, given, out="run").classifier.classes == ("blue", "green", "red")
+    for path in (data / "green").iterdir():
+        path.write_bytes(b"no image")
+    shutil.rmtree(data / "broken")
+    with pytest.raises(DataError, match=r"have different classes: 'green' only the teacher knows; name a teacher"):
+        fit(data, given, out="other")
 
 
 def test_a_teacher_that_is_not_there_is_told_before_a_file_is_read(

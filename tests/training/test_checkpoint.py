@@ -124,6 +124,15 @@ def test_the_last_two_are_kept(tmp_path: Path) -> None:
     assert sorted(path.name[:10] for path in tmp_path.iterdir()) == ["0000000002", "0000000003"]
 
 
+def test_one_is_kept_of_a_training_that_is_over_and_a_repeat_ends_in_the_same_bits(tmp_path: Path) -> None:
+    recipe, images = Recipe(epochs=2, batch=4), noise(16, 4)
+    whole = go(recipe, images, folder=tmp_path)
+    assert [path.name[:17] for path in tmp_path.iterdir()] == ["0000000008.000002"]
+    again = go(recipe, images, folder=tmp_path)
+    assert (bits(again), figures(again)) == (bits(whole), figures(whole))
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 @pytest.mark.parametrize("place", [0, 9, 2000, -1])
 def test_a_byte_that_changed_is_noticed_and_the_older_one_serves(tmp_path: Path, place: int) -> None:
     stopped(tmp_path)

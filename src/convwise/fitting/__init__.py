@@ -15,8 +15,10 @@ from ..runtime.latency import Latency, measure_latency
 from .draft import Draft, open_draft, run_errors
 from .members import price_members
 from .options import Options
+from .outcome import Outcome
 from .run import Run, check_free
 from .saving import save_fitted
+from .task import Candidate, Fitted
 from .work import make_outcome
 from .write import write_run
 
@@ -57,14 +59,8 @@ def fit(
     with open_draft(target, root, options, overwrite=overwrite, command=command) as draft:
         outcome, chosen = make_outcome(listing, options, draft, track)
         with run_errors():
-            classifier = save_fitted(
-                draft.folder / "classifier", *chosen, outcome.roles, listing=listing, options=options,
-                temperature=outcome.calibration.temperature.value,
-            )  # fmt: skip
-            outcome = replace(outcome, latency=_latency(draft, classifier))
-            outcome = replace(outcome, prices=price_members(classifier, outcome, track))
+            outcome, classifier = _saved(draft, outcome, chosen, track)
             outcome = replace(outcome, seconds=time.monotonic() - start)
-            draft.drop_checkpoints()
             result = write_run(draft.folder, draft.out, outcome, draft.record["command"], classifier)
             return draft.finish(result, overwrite=overwrite)
 
@@ -86,6 +82,18 @@ def _check_outside(out: Path, data: Path) -> None:
             f"the run would be written into the data folder, as {str(out)!r}; "
             f"choose an --out that is not in {str(data)!r}"
         )
+
+
+def _saved(
+    draft: Draft, outcome: Outcome, chosen: tuple[Candidate, Fitted], track: Track
+) -> tuple[Outcome, Classifier]:  # fmt: skip
+    """Save the classifier, and measure what only a saved one shows: its milliseconds, and the prices of members."""
+    classifier = save_fitted(
+        draft.folder / "classifier", *chosen, outcome.roles, listing=outcome.listing, options=outcome.options,
+        temperature=outcome.calibration.temperature.value,
+    )  # fmt: skip
+    outcome = replace(outcome, latency=_latency(draft, classifier))
+    return replace(outcome, prices=price_members(classifier, outcome, track)), classifier
 
 
 def _latency(draft: Draft, classifier: Classifier) -> Latency:

@@ -21,6 +21,23 @@ BEGUN = {"schema_version", "command", "data", "options"}  # what a record holds 
 CHECKPOINTS = "checkpoints"
 
 
+@contextmanager
+def run_errors() -> Iterator[None]:
+    """Turn a failing disk into the error that says what is kept.
+
+    Raises:
+        MachineError: any OSError inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = f"{str(error.filename)!r}: " if error.filename else ""
+        raise MachineError(
+            f"the run could not be written: {where}{error.strerror or error}; computed features are kept in the cache. "
+            "Free some space or choose another --out, and repeat the command"
+        ) from error
+
+
 class Draft:
     """A run under way, in `<out>.partial`; what it has measured and chosen is in `run.json` at once.
 
@@ -57,8 +74,13 @@ class Draft:
             elif path.name != "run.json":
                 path.unlink()
 
+    @run_errors()
     def note(self, key: str, value: Any) -> None:
-        """Keep something that was measured or chosen."""
+        """Keep something that was measured or chosen.
+
+        Raises:
+            MachineError: it cannot be written.
+        """
         self.record[key] = value
         self._write()
 
@@ -66,13 +88,10 @@ class Draft:
         """Folder of the checkpoints of a network's training."""
         return self.folder / CHECKPOINTS / network
 
-    def drop_checkpoints(self) -> None:
-        """Delete what only an interrupted run needs."""
-        if (self.folder / CHECKPOINTS).exists():
-            shutil.rmtree(self.folder / CHECKPOINTS)
-
     def finish(self, result: dict[str, Any], *, overwrite: bool) -> Run:
-        """Write the result and give the folder its name; a run that it replaces goes only then.
+        """Write the result and give the folder its name.
+
+        Only then go the checkpoints, and a run that it replaces: whatever fails before costs no training.
 
         Raises:
             UsageError: something was put there meanwhile.
@@ -86,6 +105,7 @@ class Draft:
                 )
             os.replace(self.out, replaced)
         os.replace(self.folder, self.out)
+        shutil.rmtree(self.out / CHECKPOINTS, ignore_errors=True)
         for old in self.out.parent.glob(f"{glob.escape(self.out.name)}.replaced-*"):  # ours, and what a kill left
             shutil.rmtree(old, ignore_errors=True)
         return Run(self.out, self.record)
@@ -127,23 +147,6 @@ def open_draft(out: Path | None, data: Path, options: Options, *, overwrite: boo
         raise
     finally:
         draft.release()
-
-
-@contextmanager
-def run_errors() -> Iterator[None]:
-    """Turn a failing disk into the error that says what is kept.
-
-    Raises:
-        MachineError: any OSError inside.
-    """
-    try:
-        yield
-    except OSError as error:
-        where = f"{str(error.filename)!r}: " if error.filename else ""
-        raise MachineError(
-            f"the run could not be written: {where}{error.strerror or error}; computed features are kept in the cache. "
-            "Free some space or choose another --out, and repeat the command"
-        ) from error
 
 
 def _worth_keeping(draft: Draft, error: ConvwiseError) -> bool:

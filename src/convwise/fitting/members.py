@@ -1,6 +1,7 @@
 """The chosen network trained from several seeds: the members of an ensemble, and what averaging them gains."""
 
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..classifier import Classifier
@@ -40,13 +41,13 @@ def train_members(
         return ALONE
     if not isinstance(first.candidate, TrainedCandidate):
         return Members(notes=(ALIKE,))
-    begun, saved, notes = time.monotonic(), list[Classifier](), list[str]()
+    begun, saved, notes = time.monotonic(), list[Classifier](), list[tuple[int, str]]()
     for number in range(2, options.members + 1):
         member = first.candidate.member(number)
         try:
             fitted = member.fit(first.rows, task, draft, threads=options.thread_count, track=track)
         except DivergedError as error:
-            notes.append(f"{error}; it is left out")
+            notes.append((number, f"{_rest(str(error), member)}; left out"))
             continue
         saved.append(
             save_fitted(
@@ -54,8 +55,25 @@ def train_members(
                 temperature=fit_temperature(fitted.judged.labels, fitted.judged.probs).value,
             )
         )  # fmt: skip
-        notes += fitted.notes
-    return Members(tuple(saved), tuple(notes), time.monotonic() - begun)
+        notes += [(number, _rest(note, member)) for note in fitted.notes]
+    return Members(tuple(saved), _together(notes, first.candidate.network), time.monotonic() - begun)
+
+
+def _rest(note: str, member: TrainedCandidate) -> str:
+    """What a note says after the name of who it is of."""
+    return note.removeprefix(f"{member.called}: ")
+
+
+def _together(notes: Iterable[tuple[int, str]], network: str) -> tuple[str, ...]:
+    """One note for all members, by number, whose notes say the same."""
+    numbers: dict[str, list[str]] = {}
+    for number, rest in notes:
+        numbers.setdefault(rest, []).append(str(number))
+    return tuple(f"{_numbered(who)} of {network}: {rest}" for rest, who in numbers.items())
+
+
+def _numbered(who: Sequence[str]) -> str:
+    return f"members {', '.join(who[:-1])} and {who[-1]}" if len(who) > 1 else f"member {who[0]}"
 
 
 def price_members(classifier: Classifier, outcome: Outcome, track: Track) -> tuple[Row, ...]:

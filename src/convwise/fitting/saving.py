@@ -10,15 +10,21 @@ from ..classifier import Architecture, Artefacts, Classifier, save
 from ..data.provenance import ImageSet, Provenance
 from ..data.roles import Roles
 from ..data.samples import Listing
+from .draft import run_errors
 from .options import Options
 from .task import Candidate, Fitted
 
 
+@run_errors()
 def save_fitted(
     folder: Path, candidate: Candidate, fitted: Fitted, roles: Roles, *, listing: Listing, options: Options,
     temperature: float,
 ) -> Classifier:  # fmt: skip
-    """Write it into a folder, in place of what an interrupted attempt has left there, and load it."""
+    """Write it into a folder, in place of what an interrupted attempt has left there, and load it.
+
+    Raises:
+        MachineError: it cannot be written.
+    """
     artefacts = Artefacts(*fitted.artefacts())
     rear, cut = fitted.rear or (None, None)
     if folder.exists():

@@ -5,21 +5,27 @@ Departures: the temperature stays the calibrated one; labels and teacher weigh a
 the teacher sees each image as it is, whatever augmentation makes of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ..data.roles import Roles
+from ..data.samples import Listing, Sample
 from ..errors import DataError
 from ..evaluation import Named, average, with_members
 from ..evaluation.answers import ask
 from ..evaluation.tricks import difference, ordered
 from ..progress import Track
+from ..runtime.gather import gather
 from .options import Options
-from .task import Mask, Task, Taught
+from .task import Fitted, Mask, Task, Taught
 
+NOTHING = (
+    "the teacher taught the chosen classifier nothing: it is a softmax layer on frozen features, which learns the "
+    "labels alone"
+)
 WEIGHT = 0.5  # of the teacher in the loss; measured with LeNet-5, docs/training.md has it
 
 
@@ -32,6 +38,26 @@ def load_teacher(options: Options) -> tuple[Named, ...]:
     return () if options.teacher is None else with_members(Path(options.teacher))
 
 
+def check_teacher(teacher: Sequence[Named], listing: Listing) -> None:
+    """Refuse a teacher of other classes before all images are read.
+
+    A class that it does not know counts once an image of it can be used; `taught` looks again when all are read.
+
+    Raises:
+        DataError: its classes are others.
+    """
+    listed = {s.label for s in listing.samples}
+    for member in teacher:
+        known = set(member.classifier.classes)
+        unknown = (s for s in listing.samples if s.label not in known)
+        if known - listed or any(_usable(listing, s) for s in unknown):
+            _check_classes(member, listed, listing)
+
+
+def _usable(listing: Listing, sample: Sample) -> bool:
+    return bool(gather(replace(listing, samples=(sample,)), [], threads=1).samples)
+
+
 def taught(task: Task, roles: Roles, teacher: Sequence[Named], *, threads: int, track: Track) -> Task:
     """The task with what the teacher says of the images that weights learn from; without a teacher as it is.
 
@@ -41,7 +67,7 @@ def taught(task: Task, roles: Roles, teacher: Sequence[Named], *, threads: int, 
     if not teacher:
         return task
     for member in teacher:
-        _check_classes(member, roles, task)
+        _check_classes(member, roles.classes, task.listing)
     learn = task.train & ~task.held_out
     samples = tuple(task.samples[i] for i in np.flatnonzero(learn).tolist())
     found, logits = ask(
@@ -61,13 +87,20 @@ def taught(task: Task, roles: Roles, teacher: Sequence[Named], *, threads: int, 
     return replace(task, taught=Taught(shares, by, _notes(task, roles, teacher)))
 
 
-def _check_classes(member: Named, roles: Roles, task: Task) -> None:
-    only, lacks = difference(member.classifier.classes, roles.classes)
+def say_taught(task: Task, chosen: Fitted) -> tuple[str, ...]:
+    """What is to be said of the teacher beside what was chosen, which may be what it has not taught."""
+    if task.taught is None:
+        return ()
+    return task.taught.notes if chosen.taught_by else (NOTHING,)
+
+
+def _check_classes(member: Named, classes: Iterable[str], listing: Listing) -> None:
+    only, lacks = difference(member.classifier.classes, classes)
     told = [f"{only} only the teacher knows"] if only else []
     told += [f"{lacks} only the data has"] if lacks else []
     if told:
         raise DataError(
-            f"teacher {member.name!r} and data {str(task.listing.root)!r} have different classes: {'; '.join(told)}; "
+            f"teacher {member.name!r} and data {str(listing.root)!r} have different classes: {'; '.join(told)}; "
             "name a teacher that was trained on the same classes"
         )
 

@@ -59,7 +59,7 @@ class TrainedCandidate:
         return other
 
     @property
-    def _called(self) -> str:
+    def called(self) -> str:
         """For people."""
         return self.network if self.number == 1 else f"member {self.number} of {self.network}"
 
@@ -171,15 +171,15 @@ class TrainedCandidate:
         begun = time.monotonic()
         data = self.start.data(rows, task, threads=threads, track=track)
         memory = self.memory(self.recipe, self.preprocessing.resolution, len(data.learn), task.num_classes)
-        training = TrainingRun(self.start, self._called, self.name, self.number, memory)
+        training = TrainingRun(self.start, self.called, self.name, self.number, memory)
         try:
             with self._guarded():
                 trained = training.run(
                     data, task.num_classes, draft, device=self.options.device, threads=threads, track=track
                 )
         except DivergedError as error:
-            raise DivergedError(f"{self._called}: {error}") from error
+            raise DivergedError(f"{self.called}: {error}") from error
         with self._guarded():
             found = fitted(trained, data, self.start, task, by=self.options.teacher)
-        notes = tuple(f"{self._called}: {note}" for note in found.notes)
+        notes = tuple(f"{self.called}: {note}" for note in found.notes)
         return replace(found, notes=notes, seconds=time.monotonic() - begun)

@@ -26,7 +26,7 @@ from .options import Options
 from .outcome import Calibration, Outcome, Tried
 from .second_look import look_again
 from .task import Candidate, Fitted, Floats, Judged, Task, make_task
-from .teacher import load_teacher, taught
+from .teacher import check_teacher, load_teacher, say_taught, taught
 
 Rows = list[list[Any]]  # of each candidate, of each of its jobs
 
@@ -37,6 +37,7 @@ def make_outcome(
     """Gather what the candidates within the budget want, fit them, choose one and measure it once."""
     start, threads = time.monotonic(), options.thread_count
     teacher = load_teacher(options)
+    check_teacher(teacher, listing)
     candidates = _within_means(listing, options, draft, track)
     prepared = time.monotonic()
     gathered, rows, from_files = _gather(listing, candidates, draft, threads, track)
@@ -61,7 +62,7 @@ def make_outcome(
         notes=(
             *say(listing, roles, gathered), *say_resolution(candidates, options), *say_unchecked(candidates),
             *say_from_scratch(options), *say_few_choose(task, best.fitted.history), *say_tie(tried),
-            *(task.taught.notes if task.taught else ()),
+            *say_taught(task, best.fitted),
             *(n for f in fits for n in f.fitted.notes), *diverged, *members.notes,
         ),
         measured=tuple(s for s in roles.samples if s.split == roles.measured), labels=labels, probs=probs,

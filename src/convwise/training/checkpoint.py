@@ -41,7 +41,7 @@ def identity(recipe: Recipe, setting: Setting, data: str, rear: str = "") -> Ide
 
 
 class Checkpoints:
-    """The last checkpoints of one training, in a folder of their own."""
+    """The last checkpoints of one training, in a folder of their own: two while it goes on, one when it is over."""
 
     def __init__(self, folder: Path, recipe: Recipe, same: Identity) -> None:
         self.folder, self._recipe, self._same = folder, recipe, same
@@ -57,6 +57,17 @@ class Checkpoints:
         Raises:
             MachineError: it cannot be written; the one before it is kept.
         """
+        self._save(state, KEPT)
+
+    def finish(self, state: State) -> None:
+        """Write the state of a training that is over, and delete all older ones: a repeat needs it alone.
+
+        Raises:
+            MachineError: it cannot be written; the one before it is kept.
+        """
+        self._save(state, 1)
+
+    def _save(self, state: State, kept: int) -> None:
         begun = time.monotonic()
         record = {"same": self._same | {"network": layout(state)}, **figures(state)}
         held = tensors(state)
@@ -67,7 +78,7 @@ class Checkpoints:
         try:
             with aside(path) as file:
                 file.writelines(chunks(held, record))
-            for old in self._files()[KEPT:]:
+            for old in self._files()[kept:]:
                 old.unlink(missing_ok=True)
         except OSError as error:
             raise MachineError(

@@ -75,7 +75,7 @@ def train(
             if checkpoints and checkpoints.due():
                 checkpoints.save(state)
         if checkpoints:
-            checkpoints.save(state)
+            checkpoints.finish(state)
         if not state.best:
             raise DivergedError(
                 f"{state.stopped}; try a lower lr than {recipe.lr:g}, and `convwise scan` on the images"
