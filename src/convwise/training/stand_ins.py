@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 from torch.overrides import TorchFunctionMode
 
+KERNELS = 1  # raise it when gradients' bits change: trainings that others began are not gone on with
 STRIP = 3  # columns of a depthwise kernel; the gradient of a wider one takes torch 3 to 100 times as long
 
 Pair = tuple[int, int]  # down, across
