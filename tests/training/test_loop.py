@@ -113,6 +113,7 @@ def test_patience_counts_epochs_without_a_lower_nll() -> None:
     trained = go(Recipe(epochs=25, batch=4, patience=3), fit, choose)
     assert len(trained.history) == trained.best_epoch + 3 < 25
     assert trained.stopped == "the NLL has not fallen for 3 epochs"
+    assert not trained.diverged
 
 
 def test_the_epoch_under_way_is_the_last_when_time_is_up() -> None:
@@ -187,6 +188,7 @@ def test_a_loss_that_is_no_number_later_keeps_the_best_epoch() -> None:
     exploding = Exploding(4)  # two epochs of one step and one look
     trained = go(Recipe(epochs=9), noise(8, 4), build=lambda: exploding)
     assert trained.stopped == "training diverged in epoch 3: the loss is nan"
+    assert trained.diverged
     assert len(trained.history) == 3
     assert trained.best_epoch < 3
     assert math.isnan(trained.history[-1].train_loss)
