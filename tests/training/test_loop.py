@@ -2,7 +2,8 @@ import inspect
 import math
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar, cast
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from convwise.training.recipe import Recipe
 from convwise.training.state import Setting, State
 
 from .helpers import COLOUR, GREY, bits, builder, figures, go, noise
+
+T = TypeVar("T")
 
 
 def test_eight_images_are_learnt_by_heart() -> None:
@@ -121,6 +124,22 @@ def test_the_epoch_under_way_is_the_last_when_time_is_up() -> None:
     assert len(trained.history) == 1
     assert trained.stopped == "the time limit of 1e-09 s is over"
     assert len(go(Recipe(epochs=3, time_limit=1e9), noise(8, 4)).history) == 3
+
+
+def test_the_time_left_is_never_less_than_the_epoch_under_way_takes() -> None:
+    told = []
+
+    def watch(items: Iterable[T], total: int, what: str) -> Iterable[T]:
+        assert (total, what) == (4, "steps")
+        for item in items:
+            yield item
+            told.append(cast("State", item).seconds_left)
+
+    trained = go(Recipe(epochs=1, batch=4, time_limit=1e-9), noise(16, 4), track=watch)
+    assert len(trained.history) == 1
+    assert len(told) == 4
+    assert min(cast("list[float]", told[:3])) > 0
+    assert told[3] == 0
 
 
 class Watching(nn.Module):

@@ -93,7 +93,7 @@ def epochs(
     state: State, recipe: Recipe, fit: Batches, judge: Judge, normalise: Normalise
 ) -> Iterator[State]:  # fmt: skip
     """Train to the end, yielding after each step; what is yielded is always the same state, fit to be kept."""
-    steps = len(fit.sizes)
+    steps = state.epoch_steps = len(fit.sizes)
     while state.epoch < recipe.epochs and not state.stopped:
         done = state.step - state.epoch * steps
         if done == 0:
