@@ -40,10 +40,15 @@ class Training(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A curve: its name, and its points as "x,y x,y", those left out that are no number."""
+    """A curve: its name, its points as "x,y x,y", those left out that are no number, and its only point, if it is one."""
 
     label: str
     points: str
+
+    @property
+    def dot(self) -> tuple[str, ...]:
+        """x and y of a point that no line shows; empty where there are more, or none."""
+        return tuple(self.points.split(",")) if self.points and " " not in self.points else ()
 
 
 class Panel(NamedTuple):
