@@ -40,14 +40,14 @@ class Training(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A curve: its name, its points as "x,y x,y", those left out that are no number, and its only point, if it is one."""
+    """A curve: its name, and its points as "x,y x,y", those left out that are no number."""
 
     label: str
     points: str
 
     @property
     def dot(self) -> tuple[str, ...]:
-        """x and y of a point that no line shows; empty where there are more, or none."""
+        """Place of a point that is alone, which no line shows: x, y; empty where there are more, or none."""
         return tuple(self.points.split(",")) if self.points and " " not in self.points else ()
 
 
