@@ -8,6 +8,7 @@ from convwise.errors import ConvwiseError, UsageError, one_of
 CODES = {
     "ConvwiseError": 1, "UsageError": 2, "DataError": 3, "CheckpointError": 3, "DivergedError": 3,
     "BudgetError": 4, "GateError": 4, "MissingExtraError": 5, "MachineError": 6,
+    "NoRoomError": 1, "NoCacheRoomError": 2, "NoMachineRoomError": 6,
 }  # fmt: skip
 
 
@@ -25,6 +26,11 @@ def test_the_tree_is_in_the_docstring() -> None:
     for name, code in list(CODES.items())[1:]:
         (line,) = (line for line in errors.__doc__.splitlines() if name in line)
         assert f"exit {code}:" in line
+
+
+def test_what_has_no_room_is_the_users_or_the_machines() -> None:
+    assert issubclass(errors.NoCacheRoomError, UsageError)
+    assert issubclass(errors.NoMachineRoomError, errors.MachineError)
 
 
 def test_a_usage_error_is_a_value_error_too() -> None:

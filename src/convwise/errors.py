@@ -9,6 +9,9 @@ ConvwiseError            every error that a user can cause; the command line pri
 + GateError              exit 4: an artefact that does not pass its gate
 + MissingExtraError      exit 5: an optional dependency is not installed
 + MachineError           exit 6: disk, memory or network gave out; what was finished is kept
++ NoRoomError            exit 1: what is wanted cannot be kept, which is raised as one of the two below alone
+  + NoCacheRoomError     exit 2: more than the cache may take, or numbers that its type cannot hold
+  + NoMachineRoomError   exit 6: more than the disk has free, or than there is memory
 
 A message says what, where, got, allowed, and the next step.
 """
@@ -65,6 +68,18 @@ class MachineError(ConvwiseError):
     """Disk, memory or network gave out; what was finished is kept."""
 
     exit_code = 6
+
+
+class NoRoomError(ConvwiseError):
+    """What is wanted cannot be kept; what can be had without it goes on."""
+
+
+class NoCacheRoomError(NoRoomError, UsageError):
+    """More than the cache may take, or numbers that its type cannot hold."""
+
+
+class NoMachineRoomError(NoRoomError, MachineError):
+    """More than the disk has free, or than there is memory."""
 
 
 def one_of(

@@ -32,7 +32,12 @@ def test_a_training_knows_what_its_time_limit_leaves(monkeypatch: pytest.MonkeyP
     network, setting = nn.Linear(2, 2), Setting(1, channels_last=False)
     assert State.begin(network, Recipe(), setting).seconds_left is None
     state = State.begin(network, Recipe(time_limit=60.0), setting)
+    state.epoch_steps, state.step = 10, 9
     monkeypatch.setattr("convwise.training.state.time.monotonic", lambda: state.started + 45.0)
-    assert state.seconds_left == 15.0
+    assert state.seconds_left == 15.0  # the last step of the epoch takes 5 s, and there is time for more
+    state.step = 5
+    assert state.seconds_left == 45.0  # the epoch ends as slowly as it began
     monkeypatch.setattr("convwise.training.state.time.monotonic", lambda: state.started + 75.0)
+    assert state.seconds_left == 75.0
+    state.step = 10
     assert state.seconds_left == 0.0

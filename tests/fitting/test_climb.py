@@ -18,7 +18,7 @@ import pytest
 from convwise import machine
 from convwise.cli.demo import write_digits
 from convwise.cli.fit import ladder_lines
-from convwise.errors import DivergedError, MachineError, UsageError
+from convwise.errors import DivergedError, MachineError, NoCacheRoomError, NoMachineRoomError, UsageError
 from convwise.fitting import Options, Run, candidates, fit
 from convwise.fitting.climb import Fit, fit_all
 from convwise.fitting.draft import Draft
@@ -39,7 +39,7 @@ class Rung:
     right: int
     network: str = "efficientnet_lite0"
     diverges: bool = False
-    refused: bool = False
+    refused: Exception | None = None
     limits: list[float] = field(default_factory=list)
 
     def within(self, seconds: float) -> "Rung":
@@ -48,7 +48,7 @@ class Rung:
 
     def fit(self, *_: Any, **__: Any) -> Fitted:
         if self.refused:
-            raise UsageError("there is no room")
+            raise self.refused
         if self.diverges:
             raise DivergedError(f"{self.network}: training diverged")
         answers = np.where(np.arange(20) < self.right, LABELS, 1 - LABELS)
@@ -123,13 +123,21 @@ def test_a_rung_that_diverges_ends_the_climb_with_a_note(tmp_path: Path) -> None
     assert notes == ["efficientnet_lite0: training diverged; it is not compared"]
 
 
-def test_a_rung_without_room_in_the_cache_ends_the_climb(tmp_path: Path) -> None:
-    fits, notes = climbed([Rung("head", 12), Rung("partial", 17, refused=True), Rung("full", 18)], tmp_path)
+@pytest.mark.parametrize("kind", [NoCacheRoomError, NoMachineRoomError])
+def test_a_rung_without_room_ends_the_climb_and_what_is_below_it_counts(tmp_path: Path, kind: type[Exception]) -> None:
+    no_room = kind("there is no room")
+    fits, notes = climbed([Rung("head", 12), Rung("partial", 17, refused=no_room), Rung("full", 18)], tmp_path)
     assert names(fits) == ["head"]
     assert fits[0].ended == "the rung above it, partial, cannot be had: there is no room"
     assert notes == []
-    with pytest.raises(UsageError, match=r"^there is no room$"):
-        climbed([Rung("head", 12, refused=True)], tmp_path / "other")
+    with pytest.raises(kind, match=r"^there is no room$"):
+        climbed([Rung("head", 12, refused=no_room)], tmp_path / "other")
+
+
+@pytest.mark.parametrize("error", [UsageError("batch norm learns from two"), MachineError("the disk gave out")])
+def test_whatever_else_a_rung_above_raises_ends_the_run(tmp_path: Path, error: Exception) -> None:
+    with pytest.raises(type(error), match=f"^{error}$"):
+        climbed([Rung("head", 12), Rung("partial", 17, refused=error)], tmp_path)
 
 
 def test_where_all_diverge_that_is_the_error(tmp_path: Path) -> None:

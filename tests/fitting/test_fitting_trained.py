@@ -50,19 +50,19 @@ def test_a_training_that_ends_early_says_how_many_epochs_were_run(in_tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("stopped", "texts"),
+    ("stopped", "diverged", "texts"),
     [
-        ("", ()),
-        ("the NLL has not fallen for 2 epochs",
+        ("", False, ()),
+        ("the NLL has not fallen for 2 epochs", False,
          ("training stopped after 3 of 9 epochs: the NLL has not fallen for 2 epochs",)),
-        ("training diverged in epoch 3: the loss is nan",
-         (("training diverged in epoch 3: the loss is nan; the weights of epoch 1 are kept, "
+        ("in epoch 3 the loss is nan", True,
+         (("in epoch 3 the loss is nan; the weights of epoch 1 are kept, "
            "a lower lr would go further"),)),
     ],
 )  # fmt: skip
-def test_the_reason_of_an_early_end_is_told(stopped: str, texts: tuple[str, ...]) -> None:
+def test_the_reason_of_an_early_end_is_told(stopped: str, diverged: bool, texts: tuple[str, ...]) -> None:
     history = tuple(Epoch(i, 0.5, 1.0, 0.5, 0.1, 1.0, 0.0, 1.0) for i in (1, 2, 3))
-    trained = Trained(nn.Identity(), np.empty(0, np.float32), history, best_epoch=1, stopped=stopped, notes=())
+    trained = Trained(nn.Identity(), np.empty(0, np.float32), history, 1, stopped, diverged, notes=())
     assert why_early(trained, 9) == texts
 
 

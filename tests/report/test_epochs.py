@@ -32,6 +32,21 @@ def test_an_epoch_that_came_to_no_number_is_left_out_and_one_epoch_is_enough() -
     assert [panel.lines[0].points for panel in one.panels] == ["172.0,180.0", "172.0,24.0"]
 
 
+def dots(*trainings: Training) -> list[tuple[str | None, ...]]:
+    """Class and place of the dots in the curves of a page; reliability has dots of other classes."""
+    found = read(example(trainings=trainings)).named("circle")
+    return [(dot["class"], dot["cx"], dot["cy"]) for dot in found if dot["class"] in ("learnt", "judged")]
+
+
+def test_a_lone_epoch_is_a_dot_on_the_page_and_more_are_a_line() -> None:
+    one = Training("lite0", "", "", (2.0,), (1.0,), (0.75,), 1)
+    assert dots(one) == [("learnt", "172.0", "24.0"), ("judged", "172.0", "102.0"), ("judged", "172.0", "63.0")]
+    diverged = THREE._replace(train_loss=(2.0, NAN, NAN), nll=(1.0, 0.5, NAN), top1=(0.5, 0.75, NAN))
+    assert dots(diverged) == [("learnt", "44.0", "24.0")]
+    assert dots(THREE) == []
+    assert len(read(example(trainings=(THREE, one))).named("polyline")) == 3
+
+
 def test_the_page_shows_curves_and_recipe_of_each_training() -> None:
     hostile = THREE._replace(recipe="lr = 0.1 # <script>\nseed = 1")
     page = read(example(trainings=(THREE, hostile)))

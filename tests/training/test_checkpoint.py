@@ -22,7 +22,7 @@ from torch import nn
 
 from convwise.data.augmentation import Augmentation
 from convwise.errors import CheckpointError, MachineError
-from convwise.training import checkpoint
+from convwise.training import checkpoint, stand_ins
 from convwise.training.checkpoint import Checkpoints, identity
 from convwise.training.recipe import Recipe
 from convwise.training.state import Setting, State
@@ -181,6 +181,20 @@ def change(path: Path, place: int) -> None:
     blob = bytearray(path.read_bytes())
     blob[place] ^= 1
     path.write_bytes(blob)
+
+
+def test_a_checkpoint_whose_gradients_other_kernels_made_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr("convwise.training.checkpoint.KERNELS", stand_ins.KERNELS - 1)
+        stopped(tmp_path)
+    text = (
+        f"checkpoint 0000000003 in {str(tmp_path)!r} is of a training with other gradients: another version of "
+        "convwise began it; go back to that, or delete the folder to train from the start"
+    )
+    with pytest.raises(CheckpointError, match=f"^{re.escape(text)}$"):
+        go(Recipe(epochs=2, batch=4), noise(16, 4), folder=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@ import inspect
 import math
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar, cast
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from convwise.training.recipe import Recipe
 from convwise.training.state import Setting, State
 
 from .helpers import COLOUR, GREY, bits, builder, figures, go, noise
+
+T = TypeVar("T")
 
 
 def test_eight_images_are_learnt_by_heart() -> None:
@@ -113,6 +116,7 @@ def test_patience_counts_epochs_without_a_lower_nll() -> None:
     trained = go(Recipe(epochs=25, batch=4, patience=3), fit, choose)
     assert len(trained.history) == trained.best_epoch + 3 < 25
     assert trained.stopped == "the NLL has not fallen for 3 epochs"
+    assert not trained.diverged
 
 
 def test_the_epoch_under_way_is_the_last_when_time_is_up() -> None:
@@ -120,6 +124,22 @@ def test_the_epoch_under_way_is_the_last_when_time_is_up() -> None:
     assert len(trained.history) == 1
     assert trained.stopped == "the time limit of 1e-09 s is over"
     assert len(go(Recipe(epochs=3, time_limit=1e9), noise(8, 4)).history) == 3
+
+
+def test_the_time_left_is_never_less_than_the_epoch_under_way_takes() -> None:
+    told = []
+
+    def watch(items: Iterable[T], total: int, what: str) -> Iterable[T]:
+        assert (total, what) == (4, "steps")
+        for item in items:
+            yield item
+            told.append(cast("State", item).seconds_left)
+
+    trained = go(Recipe(epochs=1, batch=4, time_limit=1e-9), noise(16, 4), track=watch)
+    assert len(trained.history) == 1
+    assert len(told) == 4
+    assert min(cast("list[float]", told[:3])) > 0
+    assert told[3] == 0
 
 
 class Watching(nn.Module):
@@ -187,6 +207,7 @@ def test_a_loss_that_is_no_number_later_keeps_the_best_epoch() -> None:
     exploding = Exploding(4)  # two epochs of one step and one look
     trained = go(Recipe(epochs=9), noise(8, 4), build=lambda: exploding)
     assert trained.stopped == "training diverged in epoch 3: the loss is nan"
+    assert trained.diverged
     assert len(trained.history) == 3
     assert trained.best_epoch < 3
     assert math.isnan(trained.history[-1].train_loss)

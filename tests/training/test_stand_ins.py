@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -9,7 +10,7 @@ from torch.nn.grad import conv2d_weight
 
 from convwise.networks.blocks import SameConv2d
 from convwise.training.precision import products_in
-from convwise.training.stand_ins import StandIns
+from convwise.training.stand_ins import STAND_INS, StandIns
 
 CHANNELS = 6
 in_both_orders = pytest.mark.parametrize(
@@ -108,6 +109,38 @@ def test_what_needs_no_gradient_gets_none() -> None:
 )  # fmt: skip
 def test_all_else_is_torch_to_the_bit(layer: Callable[[], nn.Module]) -> None:
     assert_same(layer(), torch.randn(2, CHANNELS, 10, 10), 0.0)
+
+
+class Called(nn.Module):
+    """A layer that calls a function of torch by keyword."""
+
+    def __init__(self, function: Callable[..., Tensor], weight: Tensor | None = None, **given: Any) -> None:
+        super().__init__()
+        self.function, self.given = function, given
+        self.weight = None if weight is None else nn.Parameter(weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(input=x, **self.given, **({} if self.weight is None else {"weight": self.weight}))
+
+
+@pytest.mark.parametrize("sizes", [(2, 2), (2,), 2], ids=["two", "one in a list", "one"])
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_convolutions_take_the_keywords_of_torch(kernel: int, sizes: int | tuple[int, ...]) -> None:
+    for many in (sizes, sizes if isinstance(sizes, int) else [*sizes]):
+        layer = Called(
+            F.conv2d, torch.randn(CHANNELS, 1, kernel, kernel), bias=torch.randn(CHANNELS), stride=many, padding=many,
+            dilation=[1], groups=CHANNELS,
+        )  # fmt: skip
+        assert_same(layer, torch.randn(2, CHANNELS, 9, 8), 1e-5)
+
+
+@pytest.mark.parametrize("cells", [1, (1, 1), [1, 1], 2, (None, 1)])
+def test_averages_take_the_keywords_of_torch(cells: Any) -> None:
+    assert_same(Called(F.adaptive_avg_pool2d, output_size=cells), torch.randn(2, CHANNELS, 7, 5), 1e-6)
+
+
+def test_every_stand_in_is_called_by_keyword_above() -> None:
+    assert set(STAND_INS) == {F.conv2d, F.adaptive_avg_pool2d}
 
 
 def test_single_images_may_lack_the_axis_of_the_batch() -> None:

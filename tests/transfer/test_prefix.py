@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from convwise import networks
 from convwise.data.augmentation import Augmentation
 from convwise.data.preprocessing import Preprocessing
-from convwise.errors import MachineError, UsageError
+from convwise.errors import NoCacheRoomError, NoMachineRoomError
 from convwise.networks.cutting import shape_at
 from convwise.runtime.graph import export_graph
 from convwise.runtime.session import FrozenNetwork
@@ -213,7 +213,7 @@ def test_what_float16_cannot_hold_is_refused(prefix: Prefix) -> None:
         f"activations at {CUT} reach [0-9.e+]+, and float16, in which they are kept, ends at 65504; freeze up to "
         "another cut, or take transfer 'full'"
     )
-    with pytest.raises(UsageError, match=f"^{text}$"):
+    with pytest.raises(NoCacheRoomError, match=f"^{text}$"):
         plain(prefix._replace(frozen=Loud(frozen), graph_sha256="1" * 64))
 
 
@@ -224,12 +224,12 @@ def test_no_room_in_the_cache_is_said_before_the_first_image(prefix: Prefix, mon
         f"activations at {CUT} of 3 views of 12 files take 147.5 kB of cache, and CONVWISE_CACHE_GB allows 100.0 kB; "
         "raise it"
     )
-    with pytest.raises(UsageError, match=f"^{re.escape(text)}$"):
+    with pytest.raises(NoCacheRoomError, match=f"^{re.escape(text)}$"):
         prefix.reserve([], contents(), MOVED, 3, threads=1)
-    with pytest.raises(UsageError, match=r"of 2 views of 13 files take 102\.4 kB of cache"):  # one more as it is
+    with pytest.raises(NoCacheRoomError, match=r"of 2 views of 13 files take 102\.4 kB of cache"):  # one more as it is
         prefix.reserve([bytes(32)], contents(), MOVED, 2, threads=1)
     monkeypatch.setenv("CONVWISE_CACHE_GB", "0.00001")
-    with pytest.raises(UsageError, match=f"^activations at {re.escape(CUT)} of 12 files take 49.2 kB of cache, "):
+    with pytest.raises(NoCacheRoomError, match=f"^activations at {re.escape(CUT)} of 12 files take 49.2 kB of cache, "):
         plain(prefix)
     assert counted(prefix) == 0
 
@@ -241,8 +241,18 @@ def test_what_is_still_to_be_written_must_have_room_on_the_disk(
     monkeypatch.setattr("convwise.runtime.room.free_disk", lambda: 50_000)
     prefix.reserve([], contents(), MOVED, 2, threads=1)  # one of the two is there
     text = f"activations at {CUT} of 3 views of 12 files take 98.3 kB of disk, and "
-    with pytest.raises(MachineError, match=f"^{re.escape(text)}"):
+    with pytest.raises(NoMachineRoomError, match=f"^{re.escape(text)}"):
         prefix.reserve([], contents(), MOVED, 3, threads=1)
+
+
+def test_what_memory_cannot_hold_is_refused_before_the_first_image(
+    prefix: Prefix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f"reading activations at {CUT} of 3 views of 12 files needs about "
+    monkeypatch.setattr("convwise.runtime.room.has_memory", lambda _: False)
+    with pytest.raises(NoMachineRoomError, match=f"^{re.escape(text)}"):
+        prefix.reserve([], contents(), MOVED, 3, threads=1)
+    assert counted(prefix) == 0
 
 
 def test_what_a_training_wants_stays_while_older_work_of_others_would_make_way(
@@ -261,10 +271,14 @@ def test_what_a_training_wants_stays_while_older_work_of_others_would_make_way(
 
 def test_no_room_on_the_disk_or_in_memory_is_said_too(prefix: Prefix, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("convwise.runtime.room.free_disk", lambda: 1000)
-    with pytest.raises(MachineError, match=f"^activations at {re.escape(CUT)} of 12 files take 49.2 kB of disk, and "):
+    with pytest.raises(
+        NoMachineRoomError, match=f"^activations at {re.escape(CUT)} of 12 files take 49.2 kB of disk, and "
+    ):
         plain(prefix)
     monkeypatch.undo()
     monkeypatch.setattr("convwise.runtime.room.has_memory", lambda needed: needed < 40_000)
-    with pytest.raises(MachineError, match=f"^reading activations at {re.escape(CUT)} of 12 files needs about 49.2 kB"):
+    with pytest.raises(
+        NoMachineRoomError, match=f"^reading activations at {re.escape(CUT)} of 12 files needs about 49.2 kB"
+    ):
         plain(prefix)
     assert counted(prefix) == 0

@@ -131,7 +131,7 @@ def _lines(items: Iterable[T], total: int, what: str, every: float = 10.0) -> It
 
 
 def _left(item: object, seconds: float) -> str:
-    """What is left of these seconds, or of an item's time limit where that is less."""
+    """What is left of these seconds, or as far as an item's time limit lets it go where that is less."""
     limit = getattr(item, "seconds_left", None)
     left = seconds if limit is None else min(seconds, limit)
     return f"{left:.0f} s left" if left < 100 else f"{left // 60:.0f} min {left % 60:.0f} s left"

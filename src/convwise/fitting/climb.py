@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DivergedError, UsageError
+from ..errors import DivergedError, NoRoomError
 from ..metrics import Paired, compare
 from ..progress import Track
 from .draft import Draft
@@ -75,7 +75,7 @@ def _climb(
             fitted = limited.fit(rows, task, draft, threads=options.thread_count, track=track)
         except DivergedError as error:
             return _ended(kept, f"the rung above it, {candidate.transfer}, diverged"), [str(error)]
-        except UsageError as error:  # no room in the cache, or numbers that the cache cannot hold
+        except NoRoomError as error:
             if not kept:
                 raise
             return _ended(kept, f"the rung above it, {candidate.transfer}, cannot be had: {error}"), []

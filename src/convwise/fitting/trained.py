@@ -53,7 +53,7 @@ def why_early(trained: Trained, epochs: int) -> tuple[str, ...]:
     """Why training ended before its last epoch, where it did."""
     if not trained.stopped:
         return ()
-    if trained.stopped.startswith("training diverged"):
+    if trained.diverged:
         return (f"{trained.stopped}; the weights of epoch {trained.best_epoch} are kept, a lower lr would go further",)
     return (f"training stopped after {len(trained.history)} of {epochs} epochs: {trained.stopped}",)
 

@@ -45,6 +45,11 @@ class Line(NamedTuple):
     label: str
     points: str
 
+    @property
+    def dot(self) -> tuple[str, ...]:
+        """Place of a point that is alone, which no line shows: x, y; empty where there are more, or none."""
+        return tuple(self.points.split(",")) if self.points and " " not in self.points else ()
+
 
 class Panel(NamedTuple):
     """A small diagram over the epochs.

@@ -25,7 +25,7 @@ from ..weights.build import load_with_hash
 from .cache import key_of, temporary, touch
 from .session import FrozenNetwork
 
-EMITTER = 1  # raise it when emit.py or graph.py would write another graph for the same network
+EMITTER = 1  # raise it when emit/ or graph.py would write another graph for the same network
 
 
 @dataclass(frozen=True, kw_only=True)

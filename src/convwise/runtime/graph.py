@@ -1,6 +1,6 @@
 """A network as one ONNX graph: uint8 pixels in, any of its cuts out, normalisation inside; held to eager torch.
 
-Direct emission (emit.py) where every layer kind is known: a tenth of a second, batch norm folded. A module with other
+Direct emission (emit/) where every layer kind is known: a tenth of a second, batch norm folded. A module with other
 layers goes through torch.onnx, several seconds. Either way the graph is run beside eager torch before it is handed out.
 """
 

@@ -18,6 +18,7 @@ from ..errors import CheckpointError, MachineError
 from ..runtime.cache import aside
 from .device import device_name
 from .recipe import UNCHANGED, Recipe
+from .stand_ins import KERNELS
 from .state import Setting, State
 from .state_file import chunks, figures, layout, take_over, tensors
 
@@ -35,7 +36,9 @@ def identity(recipe: Recipe, setting: Setting, data: str, rear: str = "") -> Ide
         data: hash of what the weights learn from and the epochs are chosen by.
         rear: hash of the code of the user's layers; empty where there are none.
     """
-    versions = {"torch": torch.__version__} | (made_by() if recipe.augmentation != UNCHANGED else {})
+    versions = {"torch": torch.__version__, "kernels": KERNELS} | (
+        made_by() if recipe.augmentation != UNCHANGED else {}
+    )
     device = device_name(setting.device)
     return {"recipe": recipe.to_json(), **versions, **setting._asdict(), "device": device, "images": data, "rear": rear}
 
@@ -137,6 +140,8 @@ class Checkpoints:
             told = f"another recipe: {self._recipe.difference(was['recipe'])}"
         elif changed == "images":
             told = "other images, or other labels"
+        elif changed == "kernels":
+            told = "other gradients: another version of convwise began it"
         elif changed == "network":
             told = "another network"
         elif changed == "rear":

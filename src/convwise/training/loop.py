@@ -31,6 +31,7 @@ class Trained(NamedTuple):
         network, probs, history: as said.
         best_epoch: from 1.
         stopped: why training ended before its time; empty where it did not.
+        diverged: whether that is because its last epoch came to no number.
         notes: what else a user should know.
     """
 
@@ -39,6 +40,7 @@ class Trained(NamedTuple):
     history: tuple[Epoch, ...]
     best_epoch: int
     stopped: str
+    diverged: bool
     notes: tuple[str, ...]
 
 
@@ -83,14 +85,15 @@ def train(
         network = state.judged
         network.load_state_dict(state.best)
         probs = judge.probs(network).numpy()
-    return Trained(network.cpu().eval(), probs, tuple(state.history), state.best_epoch, state.stopped, notes)
+    history, diverged = tuple(state.history), not math.isfinite(state.history[-1].choice_nll)
+    return Trained(network.cpu().eval(), probs, history, state.best_epoch, state.stopped, diverged, notes)
 
 
 def epochs(
     state: State, recipe: Recipe, fit: Batches, judge: Judge, normalise: Normalise
 ) -> Iterator[State]:  # fmt: skip
     """Train to the end, yielding after each step; what is yielded is always the same state, fit to be kept."""
-    steps = len(fit.sizes)
+    steps = state.epoch_steps = len(fit.sizes)
     while state.epoch < recipe.epochs and not state.stopped:
         done = state.step - state.epoch * steps
         if done == 0:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 from torch.overrides import TorchFunctionMode
 
+KERNELS = 1  # raise it when gradients' bits change: trainings that others began are not gone on with
 STRIP = 3  # columns of a depthwise kernel; the gradient of a wider one takes torch 3 to 100 times as long
 
 Pair = tuple[int, int]  # down, across
@@ -26,7 +27,7 @@ class StandIns(TorchFunctionMode):
 
 
 def convolve(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int | Sequence[int] = 1,
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int | Sequence[int] = 1,  # noqa: A002, torch's
     padding: str | int | Sequence[int] = 0, dilation: int | Sequence[int] = 1, groups: int = 1,
 ) -> Tensor:  # fmt: skip
     """Convolve as `torch.conv2d`, whose arguments these are; depthwise in another way.
@@ -34,6 +35,7 @@ def convolve(
     Under bfloat16, strides and dilations work in float32 and hand on bfloat16: the gradient of their input takes torch
     30 to 100 times as long in bfloat16.
     """
+    x = input
     if groups == 1 or x.shape[-3] != groups:
         return torch.conv2d(x, weight, bias, stride, padding, dilation, groups)
     low, dense = torch.is_autocast_enabled("cpu"), _pair(dilation) == (1, 1)
@@ -87,10 +89,10 @@ def in_strips(x: Tensor, size: Sequence[int], gradient: Tensor, stride: Pair, pa
     return weights
 
 
-def average(x: Tensor, output_size: Any) -> Tensor:
+def average(input: Tensor, output_size: Any) -> Tensor:  # noqa: A002, torch's
     """Average to cells as `F.adaptive_avg_pool2d`; over whole maps with another gradient."""
-    whole = x.ndim == 4 and output_size in (1, (1, 1))
-    y: Tensor = _MeanOfMap.apply(x) if whole else F.adaptive_avg_pool2d(x, output_size)
+    whole = input.ndim == 4 and output_size in (1, (1, 1))
+    y: Tensor = _MeanOfMap.apply(input) if whole else F.adaptive_avg_pool2d(input, output_size)
     return y
 
 
@@ -121,6 +123,6 @@ STAND_INS: dict[Callable[..., Any], Callable[..., Tensor]] = {
 
 
 def _pair(sizes: int | Sequence[int]) -> Pair:
-    """Down and across, where one number may stand for both."""
-    down, across = (sizes, sizes) if isinstance(sizes, int) else sizes
-    return down, across
+    """Down and across, where one number may stand for both, also in a list of its own."""
+    both = [sizes] if isinstance(sizes, int) else sizes
+    return both[0], both[-1]

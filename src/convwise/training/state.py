@@ -72,6 +72,7 @@ class State:
         history: rows of the epochs that are finished.
         loss, images, waited: sums over the epoch under way; waited in seconds.
         limit: seconds after which the epoch under way is the last one; None: no limit.
+        epoch_steps: of a whole epoch.
         stopped: why training ends before its time; empty otherwise.
         started: `time.monotonic()` of the start, moved on by interruptions.
         forward: the network as it is trained, on a GPU a recording of it.
@@ -88,6 +89,7 @@ class State:
     images: int = 0
     waited: float = 0.0
     limit: float | None = None
+    epoch_steps: int = 0
     stopped: str = ""
     started: float = field(default_factory=time.monotonic)
     forward: Callable[[Tensor], Tensor] = field(init=False)
@@ -125,8 +127,12 @@ class State:
 
     @property
     def seconds_left(self) -> float | None:
-        """Until the time limit; None without one."""
-        return None if self.limit is None else max(0.0, self.limit - self.seconds)
+        """Until the time limit, or until the epoch under way ends where that is later; None without a limit."""
+        if self.limit is None:
+            return None
+        done = self.step - self.epoch * self.epoch_steps
+        rest = self._spent * (self.epoch_steps - done) / max(1, done)
+        return max(self.limit - self.seconds, rest)
 
     @property
     def best_nll(self) -> float:
@@ -139,9 +145,14 @@ class State:
         return next((row.epoch for row in self.history if row.choice_nll == self.best_nll), 0)
 
     @property
+    def _spent(self) -> float:
+        """Seconds in the epoch under way."""
+        return max(1e-9, self.seconds - (self.history[-1].seconds if self.history else 0.0))
+
+    @property
     def speed(self) -> tuple[float, float]:
         """Images a second in the epoch under way, and the share of its time spent waiting for them."""
-        spent = max(1e-9, self.seconds - (self.history[-1].seconds if self.history else 0.0))
+        spent = self._spent
         return self.images / spent, min(1.0, self.waited / spent)
 
     @property

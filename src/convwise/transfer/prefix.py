@@ -14,7 +14,7 @@ from ..data.augmentation.applying import apply, made_by
 from ..data.augmentation.batches import Images, without_its_own_threads
 from ..data.preprocessing import Preprocessing
 from ..data.threads import map_in_order
-from ..errors import UsageError
+from ..errors import MachineError, NoCacheRoomError, NoMachineRoomError, UsageError
 from ..machine import in_bytes
 from ..progress import Track
 from ..runtime.cache import key_of, make_room
@@ -97,8 +97,7 @@ class Prefix(NamedTuple):
             threads: images at once.
 
         Raises:
-            UsageError: it is more than the cache may take.
-            MachineError: it is more than disk or memory can take.
+            NoRoomError: it is more than the cache may take, or more than disk or memory can take.
         """
         stores = [self._store(key) for key in self.keys(augmentation, views)]
         make_room({store.folder for store in stores})
@@ -106,7 +105,7 @@ class Prefix(NamedTuple):
         absent = sum(content not in store for store, one in zip(stores, asked, strict=True) for content in one)
         files, row_bytes = len({*plain, *viewed}), stores[0].row_bytes
         each = sum(map(len, asked)) * row_bytes / max(1, files)
-        check_room([self._job(stores[0], views, each)], files, absent * row_bytes, threads)
+        _ask_room(self._job(stores[0], views, each), files, absent * row_bytes, threads)
         return self._replace(kept=frozenset(store.folder for store in stores))
 
     def _rows(
@@ -116,8 +115,9 @@ class Prefix(NamedTuple):
         """Take what is kept, compute and keep the rest.
 
         Raises:
-            UsageError: the rows are more than the cache may take, or more than their type can hold.
-            MachineError: they are more than the disk or the memory can take, or the disk gave out.
+            NoRoomError: the rows are more than the cache may take, more than their type can hold, or more than the disk
+                or the memory can take.
+            MachineError: the disk gave out.
         """
         rows = self._store(self._key(seen))
         make_room({*self.kept, rows.folder})
@@ -125,7 +125,7 @@ class Prefix(NamedTuple):
         gone = set(absent)
         missing = [i for i, content in enumerate(contents) if content in gone]
         to_write = len(missing) * rows.row_bytes
-        check_room([self._job(rows, 0, rows.row_bytes)], len(contents), to_write, threads)
+        _ask_room(self._job(rows, 0, rows.row_bytes), len(contents), to_write, threads)
 
         def compute(i: int) -> NDArray[Any]:
             return self._held(self.frozen.run(pixels(i)[None], [self.cut])[0])
@@ -145,10 +145,10 @@ class Prefix(NamedTuple):
         """What the network gives of one image, (1, C, h, w) or (1, C), as a row (h, w, C).
 
         Raises:
-            UsageError: float16 cannot hold it.
+            NoCacheRoomError: float16 cannot hold it.
         """
         if self.precision == "float16" and not (largest := float(np.abs(found).max())) <= MOST:
-            raise UsageError(
+            raise NoCacheRoomError(
                 f"activations at {self.cut} reach {largest:.3g}, and float16, in which they are kept, ends at "
                 f"{MOST:g}; freeze up to another cut, or take transfer 'full'"
             )
@@ -172,6 +172,20 @@ class Prefix(NamedTuple):
                 "engine": self.frozen.engine(), "view": seen,
             }
         )  # fmt: skip
+
+
+def _ask_room(job: Job, files: int, to_write: int, threads: int) -> None:
+    """Ask for the room of so many files, and name what refuses it: a climb goes on with the rungs below.
+
+    Raises:
+        NoRoomError: there is none in the cache, on its disk or in memory.
+    """
+    try:
+        check_room([job], files, to_write, threads)
+    except UsageError as error:
+        raise NoCacheRoomError(str(error)) from error
+    except MachineError as error:
+        raise NoMachineRoomError(str(error)) from error
 
 
 def _seen(augmentation: Augmentation, number: int) -> dict[str, Any]:
