@@ -2,10 +2,14 @@
 
 import csv
 import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+
+from convwise.cli.files import check_table, open_table
+from convwise.errors import UsageError
 
 from .harness import Convwise, in_child
 
@@ -62,6 +66,58 @@ def test_a_table_that_is_there_is_replaced_when_asked(
     assert "path" in (tmp_path / "rows.csv").read_text().partition("\n")[0]
     text = "overwrite has no effect without a file of --csv; leave it out, or name one"
     assert convwise(*words, "--overwrite").ends(2).message == text
+
+
+STOPPED = """
+from convwise.classifier import predicting
+def stopped(*_, **__):
+    raise KeyboardInterrupt
+    yield
+predicting.Classifier.predict_iter = stopped
+"""
+
+
+def test_an_old_table_stays_when_its_replacement_is_stopped(convwise: Convwise, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("precious")
+    convwise.python("-c", in_child(STOPPED), "predict", run, "a.jpg", "--csv", "rows.csv", "--overwrite").ends(130)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir() if path.is_file()] == [
+        ("rows.csv", "precious")
+    ]
+
+
+def test_an_old_table_stays_until_the_last_row_and_a_link_to_it_remains(tmp_path: Path) -> None:
+    old, link = tmp_path / "rows.csv", tmp_path / "link.csv"
+    old.write_text("precious")
+    link.symlink_to(old)
+    with open_table(link, overwrite=True) as file:
+        file.write("new")
+        file.flush()
+        assert old.read_text() == "precious"
+    assert old.read_text() == link.read_text() == "new"
+    assert link.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [link, old]
+
+
+def test_a_table_that_came_meanwhile_is_not_replaced_unasked(tmp_path: Path) -> None:
+    table = tmp_path / "rows.csv"
+    check_table(table, overwrite=False)
+    table.write_text("precious")
+    text = f"--csv {str(table)!r} exists already; give --overwrite to replace it, or another file"
+    with pytest.raises(UsageError, match=f"^{re.escape(text)}$"), open_table(table, overwrite=False):
+        pass
+    assert table.read_text() == "precious"
+
+
+def test_a_new_table_has_its_rows_as_they_come_and_so_has_a_device(tmp_path: Path) -> None:
+    with open_table(tmp_path / "rows.csv", overwrite=False) as file:
+        file.write("row")
+        file.flush()
+        assert (tmp_path / "rows.csv").read_text() == "row"
+    with open_table(Path(os.devnull), overwrite=True) as file:
+        file.write("row")
+    text = r"^--csv '.*' cannot be written: Is a directory$"
+    with pytest.raises(UsageError, match=text), open_table(tmp_path, overwrite=False):
+        pass
 
 
 def test_text_has_one_line_for_each_input(convwise: Convwise, run: Path, photos: Path) -> None:

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Exit, Option
 
-from .files import Overwrite, check_table
+from .files import Overwrite, check_table, open_table
 from .output import Json, Quiet, Threads, thread_count
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def predict(
 
             _make_folder(heatmaps, paths)
             rows = draw(loaded, predictions, heatmaps, threads=count)
-        write = _writer(stack, csv, json, bool(heatmaps))
+        write = _writer(stack, csv, json, bool(heatmaps), overwrite=overwrite)
         for prediction, picture in rows:
             write(prediction, picture)
             total, failed = total + 1, failed + bool(prediction.error)
@@ -152,9 +152,10 @@ class _JsonWriter(_Writer):
         self.file.write("\n]}\n" if self.separator == "," else f"{self.separator}]}}\n")
 
 
-def _writer(stack: contextlib.ExitStack, csv: Path | None, json: bool, heatmaps: bool) -> _Writer:
+def _writer(
+    stack: contextlib.ExitStack, csv: Path | None, json: bool, heatmaps: bool, *, overwrite: bool
+) -> _Writer:  # fmt: skip
     from ..data.text import write_rows
-    from ..errors import UsageError
 
     header = (*CSV_HEADER, *(["heatmap"] if heatmaps else []))
     if json:
@@ -166,10 +167,7 @@ def _writer(stack: contextlib.ExitStack, csv: Path | None, json: bool, heatmaps:
     if str(csv) == "-":
         write_rows(sys.stdout, [header])
         return _CsvWriter(sys.stdout, heatmaps)
-    try:
-        file = stack.enter_context(csv.open("w", encoding="utf-8", errors="backslashreplace", newline=""))
-    except OSError as error:
-        raise UsageError(f"--csv {str(csv)!r} cannot be written: {error.strerror}") from error
+    file = stack.enter_context(open_table(csv, overwrite=overwrite))
     write_rows(file, [header])
     return _CsvWriter(file, heatmaps)
 
