@@ -165,6 +165,24 @@ def test_a_batch_norm_is_folded_by_hand() -> None:
 
 
 @pytest.mark.usefixtures("direct")
+@pytest.mark.parametrize("weight", [1e10, 1e16])
+def test_a_batch_norm_that_float32_cannot_hold_folded_stays_apart(weight: float) -> None:
+    torch.manual_seed(0)
+    faint, conv, norm = nn.Conv2d(3, 3, 1, bias=False), nn.Conv2d(3, 2, 1, bias=False), nn.BatchNorm2d(2, eps=0.0)
+    network = convolutional(faint, conv, norm, nn.ReLU()).eval()
+    faint.weight.data.mul_(1e-33)
+    conv.weight.data.fill_(weight)
+    assert norm.running_var is not None
+    norm.running_var.fill_(1e-30)
+    norm.weight.data.fill_(1e8)  # a gain of 1e23; folded into weights of 1e10 it can be held, into those of 1e16 not
+    norm.bias.data.copy_(torch.tensor([1.0, 3.0]))
+    model = export_graph(network, COLOUR)
+    assert_equals_eager(network, COLOUR, model)
+    kinds = [node.op_type for node in model.graph.node if "stage1" in node.name]
+    assert kinds == ["Conv", "Conv", *["Sub", "Mul", "Add"] * (weight > 1e15), "Relu"]
+
+
+@pytest.mark.usefixtures("direct")
 @pytest.mark.parametrize(
     "layers",
     [

@@ -3,10 +3,13 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import fx, nn
 
 from ...networks.blocks import SameConv2d
 from .emitter import Emitter, Floats, Layers, UnsupportedLayerError, first_input, to_numpy
+
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def _conv(emitter: Emitter, n: fx.Node, module: nn.Conv2d) -> str:
@@ -37,8 +40,23 @@ def _batch_norm(emitter: Emitter, n: fx.Node, module: nn.BatchNorm2d) -> str:
     weight, bias = emitter.bare[source]
     gain = to_numpy(module.weight) / np.sqrt(to_numpy(module.running_var).astype(np.float64) + module.eps)
     shifted = (bias - to_numpy(module.running_mean)) * gain + to_numpy(module.bias)
-    emitter.bare[source] = ((weight * gain[:, None, None, None]).astype(np.float32), shifted.astype(np.float32))
+    folded = weight * gain[:, None, None, None], shifted
+    if max(float(np.abs(numbers).max()) for numbers in folded) > LARGEST:
+        return _normalised(emitter, n, module, gain)
+    emitter.bare[source] = folded[0].astype(np.float32), shifted.astype(np.float32)
     return source
+
+
+def _normalised(emitter: Emitter, n: fx.Node, module: nn.BatchNorm2d, gain: NDArray[np.float64]) -> str:
+    """(x - mean) g + bias, for what float32 cannot hold folded; ONNX Runtime would fold a BatchNormalization itself."""
+
+    def constant(what: str, values: Floats) -> str:
+        return emitter.constant(n, what, values[:, None, None])
+
+    mean, bias = constant("mean", to_numpy(module.running_mean)), constant("bias", to_numpy(module.bias))
+    centred = emitter.node(n, "Sub", [emitter.source(n), mean], part=".centred")
+    scaled = emitter.node(n, "Mul", [centred, constant("gain", gain.astype(np.float32))], part=".scaled")
+    return emitter.node(n, "Add", [scaled, bias])
 
 
 def _linear(emitter: Emitter, n: fx.Node, module: nn.Linear) -> str:
