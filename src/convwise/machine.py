@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from .errors import MachineError
+from .errors import NoMachineRoomError
 
 OUT_OF_MEMORY = ("can't allocate memory", "failed to allocate", "bad allocation")  # as torch and ONNX Runtime say it
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
@@ -27,7 +27,7 @@ def has_memory(needed: int) -> bool:
     return limit is None or needed <= limit
 
 
-def too_little_memory(what: str, needed: int, instead: str, limit: int | None = None) -> MachineError:
+def too_little_memory(what: str, needed: int, instead: str, limit: int | None = None) -> NoMachineRoomError:
     """Build the error for work that is not begun, since memory would give out.
 
     Args:
@@ -38,7 +38,7 @@ def too_little_memory(what: str, needed: int, instead: str, limit: int | None = 
     """
     there = in_bytes(machine_memory() or 0 if limit is None else limit)
     text = f"{what} needs about {in_bytes(needed)} of memory, and there are {there}"
-    return MachineError(f"{text}; {instead}")
+    return NoMachineRoomError(f"{text}; {instead}")
 
 
 def in_bytes(count: int) -> str:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from ..data.samples import Listing
-from ..errors import MachineError, UsageError
+from ..errors import NoCacheRoomError, NoMachineRoomError
 from ..machine import has_memory, in_bytes, machine_memory, too_little_memory
 from ..places import cache_dir
 from .cache import cache_limit, free_disk
@@ -23,20 +23,20 @@ def check_room(jobs: Sequence[Job], n: int, to_write: int, threads: int) -> None
         threads: files that are read at once.
 
     Raises:
-        UsageError: they are more than the cache may take.
-        MachineError: they are more than the disk or the memory can take.
+        NoCacheRoomError: they are more than the cache may take.
+        NoMachineRoomError: they are more than the disk or the memory can take.
     """
     wanted = _rows(jobs, n)
     images = threads * round(3 * sum(job.image_bytes for job in jobs))  # Pillow's own, its bytes, the array
     held = [job for job in jobs if not job.rows.mapped]
     rows, limit, free = f"{names(jobs)} of {n} files", cache_limit(), free_disk()
     if wanted > limit:
-        raise UsageError(
+        raise NoCacheRoomError(
             f"{rows} take {in_bytes(wanted)} of cache, and CONVWISE_CACHE_GB allows {in_bytes(limit)}; "
             f"raise it{_or_lower(jobs, n, limit)}"
         )
     if to_write > free:
-        raise MachineError(
+        raise NoMachineRoomError(
             f"{rows} take {in_bytes(to_write)} of disk, and {str(cache_dir())!r} has {in_bytes(free)} left; free some "
             f"space (`convwise cache --clear`) or set CONVWISE_CACHE to another disk{_or_lower(jobs, n, free)}"
         )

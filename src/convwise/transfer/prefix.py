@@ -14,7 +14,7 @@ from ..data.augmentation.applying import apply, made_by
 from ..data.augmentation.batches import Images, without_its_own_threads
 from ..data.preprocessing import Preprocessing
 from ..data.threads import map_in_order
-from ..errors import MachineError, NoCacheRoomError, NoMachineRoomError, UsageError
+from ..errors import NoCacheRoomError
 from ..machine import in_bytes
 from ..progress import Track
 from ..runtime.cache import key_of, make_room
@@ -105,7 +105,7 @@ class Prefix(NamedTuple):
         absent = sum(content not in store for store, one in zip(stores, asked, strict=True) for content in one)
         files, row_bytes = len({*plain, *viewed}), stores[0].row_bytes
         each = sum(map(len, asked)) * row_bytes / max(1, files)
-        _ask_room(self._job(stores[0], views, each), files, absent * row_bytes, threads)
+        check_room([self._job(stores[0], views, each)], files, absent * row_bytes, threads)
         return self._replace(kept=frozenset(store.folder for store in stores))
 
     def _rows(
@@ -125,7 +125,7 @@ class Prefix(NamedTuple):
         gone = set(absent)
         missing = [i for i, content in enumerate(contents) if content in gone]
         to_write = len(missing) * rows.row_bytes
-        _ask_room(self._job(rows, 0, rows.row_bytes), len(contents), to_write, threads)
+        check_room([self._job(rows, 0, rows.row_bytes)], len(contents), to_write, threads)
 
         def compute(i: int) -> NDArray[Any]:
             return self._held(self.frozen.run(pixels(i)[None], [self.cut])[0])
@@ -172,20 +172,6 @@ class Prefix(NamedTuple):
                 "engine": self.frozen.engine(), "view": seen,
             }
         )  # fmt: skip
-
-
-def _ask_room(job: Job, files: int, to_write: int, threads: int) -> None:
-    """Ask for the room of so many files, and name what refuses it: a climb goes on with the rungs below.
-
-    Raises:
-        NoRoomError: there is none in the cache, on its disk or in memory.
-    """
-    try:
-        check_room([job], files, to_write, threads)
-    except UsageError as error:
-        raise NoCacheRoomError(str(error)) from error
-    except MachineError as error:
-        raise NoMachineRoomError(str(error)) from error
 
 
 def _seen(augmentation: Augmentation, number: int) -> dict[str, Any]:
