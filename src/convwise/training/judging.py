@@ -1,11 +1,14 @@
 """How a network is judged by the images that choose the epoch."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..metrics import fit_temperature
 from .batches import Images
 from .recipe import Recipe
 
@@ -29,10 +32,15 @@ class Judge(NamedTuple):
     at_once: int
 
     def score(self, network: nn.Module) -> tuple[float, float]:
-        """Mean NLL in nats, and the share right."""
-        probs, labels = self.probs(network), self.images.labels
-        picked = probs[torch.arange(len(labels)), labels].clamp_min(1e-12)
-        return -picked.log().mean().item(), (probs.argmax(dim=1) == labels).float().mean().item()
+        """Mean NLL in nats at the temperature that suits these images, and the share right; nan without numbers.
+
+        A classifier gets such a temperature. Without it a later epoch, which is right more often and too sure of it,
+        would lose to an earlier one.
+        """
+        probs, labels = self.probs(network).numpy(), self.images.labels.numpy()
+        if not np.isfinite(probs).all():
+            return math.nan, math.nan
+        return fit_temperature(labels, probs).nll, float((probs.argmax(axis=1) == labels).mean())
 
     @torch.no_grad()
     def probs(self, network: nn.Module) -> Tensor:

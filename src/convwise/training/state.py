@@ -41,7 +41,8 @@ class Epoch(NamedTuple):
     Attributes:
         epoch: from 1.
         train_loss: mean of what the steps minimised, in nats: weighted, smoothed, auxiliary losses included.
-        choice_nll, choice_top1: on what chooses, in nats and as a share; nan where nothing could be judged.
+        choice_nll, choice_top1: on what chooses, in nats at the temperature that suits it, and as a share; nan where
+            nothing could be judged.
         lr: of the last step.
         images_per_second: trained on.
         waiting: share of the time in which the loop waited for images.
