@@ -56,6 +56,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, metavar="N")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave the folder and the runs there")
     args = parser.parse_args()
+    if args.keep and args.keep.exists():
+        parser.error(f"--keep must name a new folder, got {args.keep}")
     with tempfile.TemporaryDirectory() as name:
         root = args.keep or Path(name)
         made = make(common.unpack("cifar10", Path(name, "all"), CLAIM) / "train", root / "odd folder")
