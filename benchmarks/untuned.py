@@ -64,9 +64,9 @@ def main() -> None:
         run = Runner(root, args.threads)
         head = run("fit", made.folder, "--transfer", "head", "--out", root / "head")
         auto = run("fit", made.folder, "--transfer", "auto", "--out", root / "auto")
-        rung = next(row["transfer"] for row in auto["ladder"] if row["chosen"])
-        members = run("fit", made.folder, "--transfer", rung, "--members", MEMBERS, "--out", root / "members")
-        student = run("fit", made.folder, "--transfer", rung, "--teacher", root / "members", "--seed", 10,
+        partial = (made.folder, "--transfer", "partial")
+        members = run("fit", *partial, "--members", MEMBERS, "--out", root / "members")
+        student = run("fit", *partial, "--teacher", root / "members", "--seed", 10,
                       "--out", root / "student")  # fmt: skip
         views = run("evaluate", root / "auto", made.folder, "--views", 10, "--with", root / "head")
         pairs = pairs_found(root / "auto" / "near_duplicates.csv", made)
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 class Runner:
-    """Runs a command of convwise from one cache."""
+    """Runs commands of convwise that share a cache."""
 
     def __init__(self, root: Path, threads: int) -> None:
         self.environment, self.threads = child_environment(CONVWISE_CACHE=root / "cache"), threads
@@ -159,7 +159,7 @@ def report(
         Row(f"{what}: softmax layer alone", told(head)),
         Row(f"{what}: `--transfer auto`, which kept {rung}", told(auto), "", gain(auto["top1"] - head["top1"])),
         Row(f"{what}: ten views of it, x {ten['times_macs']:g} MACs", told(ten), "", gain(ten["change"])),
-        Row(f"{what}: {MEMBERS} seeds averaged, x {every['times_macs']:g} MACs", told(every), "",
+        Row(f"{what}: {MEMBERS} seeds of partial averaged, x {every['times_macs']:g} MACs", told(every), "",
             gain(every["top1"] - alone["top1"])),
         Row(f"{what}: one that learns what these say", told(student), "", gain(student["top1"] - alone["top1"])),
         Row(f"{what}: calibration error of `--transfer auto` before and after its temperature",
