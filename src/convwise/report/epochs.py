@@ -32,7 +32,7 @@ class Training(NamedTuple):
         losses = {"train loss": self.train_loss, "NLL of what chose": self.nll}
         most = max((value for values in losses.values() for value in values if math.isfinite(value)), default=1.0)
         return (
-            Panel.of("nats", losses, most or 1.0, "{:.2g}", self.best),
+            Panel.of("nats", losses, math.ceil(10 * most) / 10 or 1.0, "{:.3g}", self.best),
             Panel.of(
                 "right of what chose, %", {"top-1": [100 * share for share in self.top1]}, 100.0, "{:.0f}", self.best
             ),
