@@ -99,7 +99,8 @@ def test_a_checkpoint_with_a_byte_changed_and_one_of_another_recipe(
     older.write_bytes(good)
     found = trainer("fit", forty, "--out", "run", *LONG[:-1], "--json").ends(0)
     step = int(older.name[:10])
-    assert found.json["notes"] == [f"lenet5: the newest checkpoint was damaged; training went on from step {step}"]
+    _, note = found.json["notes"]  # the first is on the few images that chose
+    assert note == f"lenet5: the newest checkpoint was damaged; training went on from step {step}"
     assert weights_hash(run) == unbroken
 
 

@@ -53,7 +53,7 @@ VIEWS_UNUSED = (
         ({"epochs": 3}, f"epochs {NO_EFFECT}"),
         ({"time_limit": 3}, f"time-limit {NO_EFFECT}"),
         ({"recipe": "modern"}, f"recipe {NO_EFFECT}"),
-        ({"augment": False}, f"augment {NO_EFFECT}"),
+        ({"augment": False}, f"no-augment {NO_EFFECT}"),
         ({"device": "cpu"}, f"device {NO_EFFECT}"),
         ({"network": ("lenet5",), "device": "cudaa"},
          "device must be one of auto, cpu, cuda, got 'cudaa'; did you mean 'cuda'?"),

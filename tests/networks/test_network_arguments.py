@@ -154,6 +154,7 @@ def test_asking_what_there_is_does_not_import_torch() -> None:
 
 def test_every_paper_is_one_file_of_networks_and_one_of_the_casebook() -> None:
     folder = Path(networks.__file__).parent
-    files = {path.stem for path in folder.glob("*.py")} - {"__init__", "blocks", "contract", "cutting", "repeatable"}
+    others = {"__init__", "blocks", "contract", "cutting", "drawing", "repeatable"}
+    files = {path.stem for path in folder.glob("*.py")} - others
     data = {path.stem for path in (folder / "casebook").glob("*.py")} - {"__init__", "entry"}
     assert files == data == {networks.describe(name).module for name in networks.names()}
