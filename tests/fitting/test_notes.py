@@ -10,7 +10,7 @@ from convwise.fitting import Options
 from convwise.fitting.notes import say_few_choose, say_from_scratch, say_tie
 from convwise.fitting.outcome import Tried
 from convwise.fitting.task import Step, Task
-from convwise.metrics import wilson
+from convwise.metrics import Paired, compare, wilson
 
 EPOCHS = tuple(Step(epoch=number) for number in (1, 2))
 
@@ -44,9 +44,18 @@ def test_nothing_is_told_where_no_epoch_was_chosen() -> None:
     assert say_few_choose(task(3), (Step(l2=0.1), Step(l2=1.0))) == ()
 
 
-def tried(transfer: str, right: int, *, chosen: bool = False, network: str = "resnet18") -> Tried:
-    top1 = wilson(right, 100)
-    return cast("Tried", SimpleNamespace(network=network, transfer=transfer, choice_top1=top1, chosen=chosen))
+def tried(
+    transfer: str, right: int, *, chosen: bool = False, network: str = "resnet18", gain: Paired | None = None
+) -> Tried:
+    found = SimpleNamespace(
+        network=network, transfer=transfer, choice_top1=wilson(right, 100), chosen=chosen, gain=gain
+    )  # fmt: skip
+    return cast("Tried", found)
+
+
+def gained(images: int) -> Paired:
+    """So many of 100 images more than the rung below, which got 60 right."""
+    return compare(np.arange(100) < 60 + images, np.arange(100) < 60)
 
 
 def test_a_rung_that_is_kept_although_another_was_right_more_often_is_explained() -> None:
@@ -57,3 +66,14 @@ def test_a_rung_that_is_kept_although_another_was_right_more_often_is_explained(
     )
     assert say_tie(rungs) == (text,)
     assert say_tie((*rungs[:2], tried("full", 80), tried("none", 70, network="lenet5"))) == ()
+
+
+def test_a_rung_that_is_kept_for_its_nll_is_explained() -> None:
+    text = (
+        "resnet18: transfer 'partial' is kept for its NLL, which is lower by more than twice its noise; top-1 on the "
+        "images held out does not tell it from the rung below"
+    )
+    head = tried("head", 60)
+    assert say_tie((head, tried("partial", 61, chosen=True, gain=gained(1)))) == (text,)
+    assert say_tie((head, tried("partial", 70, chosen=True, gain=gained(10)))) == ()
+    assert say_tie((tried("head", 60, chosen=True), tried("partial", 60, gain=gained(0)))) == ()

@@ -41,7 +41,7 @@ def cached_data(
     prefix = _reserved(prefix, portions, views, threads)
 
     def plain(mask: Mask, which: str) -> NDArray[Any]:
-        return prefix.plain(pixels[mask], portions.contents(mask), which, threads=threads, track=track)
+        return prefix.plain(pixels[mask], task.contents(mask), which, threads=threads, track=track)
 
     judged, notes = portions.judged(plain(choose, "images that choose")), tuple[str, ...]()
     if views is None:
@@ -60,7 +60,7 @@ def cached_data(
 
 def _reserved(prefix: Prefix, portions: Portions, views: Views | None, threads: int) -> Prefix:
     """The frozen part, when there is room for all that is wanted of it."""
-    choose = portions.contents(portions.choose)
+    choose = portions.task.contents(portions.choose)
     if views is None:
-        return prefix.reserve([*choose, *portions.contents(portions.learn)], threads=threads)
+        return prefix.reserve([*choose, *portions.task.contents(portions.learn)], threads=threads)
     return prefix.reserve(choose, views.contents, views.augmentation, views.count, threads=threads)

@@ -44,14 +44,21 @@ def say_few_choose(task: Task, history: Sequence[Step]) -> tuple[str, ...]:
 
 
 def say_tie(tried: Sequence[Tried]) -> tuple[str, ...]:
-    """Say why a rung is kept that another one of its network surpasses in top-1."""
+    """Say why a rung is kept that its top-1 does not explain: another one surpasses it, or it gained too little."""
     kept = next(one for one in tried if one.chosen)
-    return tuple(
+    surpassed = tuple(
         f"{kept.network}: transfer {kept.transfer!r} is kept, and not {one.transfer!r}, whose top-1 on the images held "
         "out is higher, but by no more than its noise"
         for one in tried
         if one.network == kept.network and one.choice_top1.value > kept.choice_top1.value
     )
+    if kept.gain is None or kept.gain.difference > kept.gain.noise:
+        return surpassed
+    by_nll = (
+        f"{kept.network}: transfer {kept.transfer!r} is kept for its NLL, which is lower by more than twice its noise; "
+        "top-1 on the images held out does not tell it from the rung below"
+    )
+    return (*surpassed, by_nll)
 
 
 def say_unchecked(candidates: Iterable[Candidate]) -> tuple[str, ...]:

@@ -59,10 +59,6 @@ class Portions:
         parts = (pixels, self.task.labels[self.choose], self.weights[self.choose])
         return Images(*(torch.from_numpy(np.ascontiguousarray(part)) for part in parts))
 
-    def contents(self, mask: Mask) -> list[bytes]:
-        """SHA-256 of the files of some of the samples."""
-        return [bytes.fromhex(self.task.samples[i].sha256) for i in np.flatnonzero(mask).tolist()]
-
     def fingerprint(self, made: dict[str, Any]) -> str:
         """Hash of the files of each portion with labels and weights, of what a teacher says of them, and of rules.
 

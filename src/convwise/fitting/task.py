@@ -80,6 +80,10 @@ class Task:
         """What a training by epochs learns: labels (n,), or shares (n, K)."""
         return self.labels if self.taught is None else self.taught.shares
 
+    def contents(self, mask: Mask) -> list[bytes]:
+        """SHA-256 of the files of some of the samples."""
+        return [bytes.fromhex(self.samples[i].sha256) for i in np.flatnonzero(mask).tolist()]
+
 
 def make_task(
     listing: Listing, roles: Roles, options: Options, *, trained: bool, from_files: bool = False

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ..data.augmentation import Augmentation
@@ -55,9 +54,8 @@ class Views:
             count: of the views.
         """
         images = whole_images(rows, task, learn, Reduction.for_training(preprocessing, augmentation))
-        contents = [bytes.fromhex(task.samples[i].sha256) for i in np.flatnonzero(learn).tolist()]
         notes = () if len(rows) > 1 else (NO_ROOM,)
-        return cls(images, contents, coloured(augmentation, images), count, notes)
+        return cls(images, task.contents(learn), coloured(augmentation, images), count, notes)
 
     def through(self, prefix: Prefix, *, threads: int, track: Track) -> list[NDArray[Any]]:
         """Run the frozen part once an image and view: an array a view, (images, h, w, C).
