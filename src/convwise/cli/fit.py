@@ -69,7 +69,10 @@ def fit(
     ] = None,
     augment: Annotated[
         bool | None,
-        Option("--augment/--no-augment", help="Change the training images; as the recipe by default."),
+        Option(
+            "--augment/--no-augment",
+            help="Change the training images; as the recipe, less a harmful mirror, by default.",
+        ),
     ] = None,
     epochs: Annotated[int | None, Option(metavar="N", help="Of training.")] = None,
     time_limit: Annotated[float | None, Option(metavar="S", help="Seconds of training, of each network.")] = None,

@@ -8,7 +8,7 @@ from .. import weights as published_weights
 from ..data.threads import check_threads
 from ..errors import UsageError, one_of
 from ..training.recipe import UNCHANGED, Recipe
-from .recipe_use import CACHING
+from .recipe_use import CACHING, usual_mirror
 
 if TYPE_CHECKING:
     from .options import Options
@@ -123,7 +123,8 @@ def _check_recipes(options: "Options") -> None:
     recipes = [(options.recipe_given(*one), options.recipe_of(*one)) for one in rungs]
     heads = any(rung == "head" for _, rung in rungs)  # which the option alone makes see other views
     same = all(given.augmentation == used.augmentation for given, used in recipes)
-    if options.augment is not None and same and not heads:
+    asks = any(usual_mirror(used, options.recipe, rung) for (_, rung), (_, used) in zip(rungs, recipes, strict=True))
+    if options.augment is not None and same and not heads and not asks:
         raise UsageError(
             "augment has no effect: the recipe says already how images are changed; leave it out"
             if options.augment

@@ -36,7 +36,8 @@ class Options:
         recipe: of training by epochs: "modern" or, from scratch, "paper", each network's own, or one for all; None
             takes "modern".
         augment: whether training images are changed; None does as the recipe says, True, where it says nothing, what is
-            usual for the network. A head sees augmented views of them where it is True alone.
+            usual for the network. A head sees augmented views of them where it is True alone. From published weights
+            on, None leaves the usual mirror out where the images show that it harms; True mirrors all the same.
         epochs: of training; None takes the recipe's.
         time_limit: seconds of training, of each network; the epoch under way is finished.
         seed: of everything random; a recipe's own counts where this is 0.

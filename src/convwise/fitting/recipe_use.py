@@ -23,3 +23,14 @@ def check_recipe(recipe: Recipe, network: str, transfer: str) -> None:
             f"{' and '.join(mixed)} cannot be had with transfer {transfer!r}, whose frozen part sees each image alone; "
             "leave it out of the recipe's [augmentation]"
         )
+
+
+def usual_mirror(recipe: Recipe, given: Recipe | str | None, transfer: str) -> bool:
+    """Whether training on from published weights mirrors images as usual: images may then show that it harms.
+
+    Args:
+        recipe: of the training.
+        given: what the user says of recipes; who wrote one is followed.
+        transfer: of the candidate.
+    """
+    return transfer in ("partial", "full") and not isinstance(given, Recipe) and recipe.augmentation.mirror > 0

@@ -52,7 +52,8 @@ def make_outcome(
     draft.note("steps", {f"{step}_seconds": round(seconds, 3) for step, seconds in steps.items()})
     tried = _compare(fits, task)
     best = fits[next(i for i, one in enumerate(tried) if one.chosen)]
-    draft.note("chosen", {"network": best.candidate.network, "how": best.fitted.how_chosen})
+    recipe = best.fitted.recipe and best.fitted.recipe.to_json()
+    draft.note("chosen", {"network": best.candidate.network, "how": best.fitted.how_chosen, "recipe": recipe})
     measured = np.array([s.split == roles.measured for s in roles.samples])
     labels = task.labels[measured]
     probs, calibration = _calibrate(best.fitted.probs(best.rows[0][measured]), labels, best.fitted.judged)
@@ -63,7 +64,7 @@ def make_outcome(
             *say(listing, roles, gathered), *say_resolution(candidates, options), *say_unchecked(candidates),
             *say_from_scratch(options), *say_few_choose(task, best.fitted.history), *say_tie(tried),
             *say_taught(task, best.fitted),
-            *(n for f in fits for n in f.fitted.notes), *diverged, *members.notes,
+            *dict.fromkeys(n for f in fits for n in f.fitted.notes), *diverged, *members.notes,
         ),
         measured=tuple(s for s in roles.samples if s.split == roles.measured), labels=labels, probs=probs,
         summary=summary(labels, probs), calibration=calibration, cross_validation=best.fitted.cross_validation,

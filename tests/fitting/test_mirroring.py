@@ -1,0 +1,118 @@
+"""A training that would mirror images asks them first whether a mirror leaves them what they are."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from convwise.fitting import Options, Run, fit
+from convwise.fitting.mirroring import compare_mirrored
+from convwise.training.recipes import tuned
+
+OPTIONS = Options(transfer="partial", freeze="stage6.block2", resolution=64, epochs=1, threads=2)
+FOLDS = np.arange(60) % 5
+LABELS = np.arange(60) // 30
+
+
+@pytest.fixture(scope="module")
+def arrows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Arrows to the left and to the right, which a mirror exchanges."""
+    folder, rng = tmp_path_factory.mktemp("arrows"), np.random.default_rng(0)
+    for name, way in (("left", -1), ("right", 1)):
+        (folder / name).mkdir()
+        for i in range(30):
+            image = Image.fromarray(rng.integers(150, 255, (64, 64, 3), np.uint8))
+            x, y, length = rng.uniform(26, 38), rng.uniform(24, 40), rng.uniform(12, 20)
+            tip = x + way * length
+            draw = ImageDraw.Draw(image)
+            draw.line([(x - way * length, y), (tip, y)], fill=(20, 20, 60), width=5)
+            draw.polygon([(tip, y), (tip - 12 * way, y - 12), (tip - 12 * way, y + 12)], fill=(20, 20, 60))
+            image.save(folder / name / f"{i}.png")
+    return folder
+
+
+@pytest.fixture
+def make(shared_cache: Path, tmp_path: Path) -> Callable[..., Run]:
+    """Fits with the session's cache."""
+    assert shared_cache.is_dir()
+
+    def make(data: Path, **changes: object) -> Run:
+        return fit(data, replace(OPTIONS, **changes), out=tmp_path / "run")  # type: ignore[arg-type]
+
+    return make
+
+
+def features(seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """Of 60 images of two classes, which the first of 8 numbers tells apart."""
+    rows = np.random.default_rng(seed).normal(0, 0.3, (60, 8)).astype(np.float32)
+    rows[:, 0] += 2 * LABELS - 1
+    return rows
+
+
+def notes(run: Run) -> list[str]:
+    """What the run says of the mirror."""
+    return [note for note in run.record["result"]["notes"] if "mirror" in note]
+
+
+def test_mirror_images_like_the_images_are_told_alike() -> None:
+    found = compare_mirrored(features(0), features(1), LABELS, 2, FOLDS)
+    assert (found.n, found.difference) == (60, 0.0)
+
+
+def test_mirror_images_that_look_like_the_other_class_are_told_for_it() -> None:
+    found = compare_mirrored(features(0), features(1) * (-1, *[1] * 7), LABELS, 2, FOLDS)
+    assert found.difference == 1.0
+    assert found.p_value < 1e-15
+
+
+def test_nothing_is_learnt_of_mirror_images() -> None:
+    silent, telling = features(0), features(1)
+    silent[:, 1] = 0
+    telling[:, 0], telling[:, 1] = 0, 2 * LABELS - 1  # told by a number that is the same in all images as they are
+    found = compare_mirrored(silent, telling, LABELS, 2, FOLDS)
+    assert 0.4 < found.difference < 0.6  # which they are guessed
+
+
+@pytest.mark.parametrize("transfer", ["partial", "full"])
+def test_arrows_are_not_mirrored(transfer: str, make: Callable[..., Run], arrows: Path) -> None:
+    run = make(arrows, transfer=transfer, freeze=OPTIONS.freeze if transfer == "partial" else None)
+    usual = tuned("efficientnet_lite0", 64)
+    assert usual.augmentation.mirror == 0.5
+    assert (
+        run.record["chosen"]["recipe"]
+        == replace(usual, epochs=1, augmentation=replace(usual.augmentation, mirror=0.0)).to_json()
+    )
+    said = notes(run)
+    assert len(said) == 1
+    assert said[0].startswith("efficientnet_lite0: images are not mirrored in training: of ")
+    assert said[0].endswith("--augment mirrors them all the same")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"augment": True}, {"recipe": replace(tuned("efficientnet_lite0", 64), epochs=1), "epochs": None}]
+)
+def test_who_asks_for_the_mirror_gets_it(changes: dict[str, object], make: Callable[..., Run], arrows: Path) -> None:
+    run = make(arrows, **changes)
+    assert run.record["chosen"]["recipe"]["augmentation"]["mirror"] == 0.5
+    assert not notes(run)
+
+
+def test_photos_that_a_mirror_leaves_what_they_are_stay_mirrored(make: Callable[..., Run], photos: Path) -> None:
+    run = make(photos)
+    assert run.record["chosen"]["recipe"]["augmentation"]["mirror"] == 0.5
+    assert not notes(run)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("data", "resolution", "mirrored"),
+    [("digits", 64, False), ("ants_bees", 112, True), ("cifar10_2000", 96, True), ("fashion_mnist_2000", 64, True)],
+)
+def test_real_images_are_mirrored_unless_they_are_characters(
+    data: str, resolution: int, mirrored: bool, make: Callable[..., Run], request: pytest.FixtureRequest
+) -> None:
+    run = make(request.getfixturevalue(data), resolution=resolution)
+    assert run.record["chosen"]["recipe"]["augmentation"]["mirror"] == (0.5 if mirrored else 0.0)
