@@ -37,7 +37,7 @@ def test_three_images_and_a_missing_class_are_said_to_say_little(convwise: Convw
     write_photos(tmp_path / "new" / "disc", 0, 3, first=50)
     found = convwise("evaluate", run, "new", "--views", "flip", "--quiet").ends(0).out
     assert "  few images         one more or less right moves top-1 by 33.3 points" in found
-    assert "  not measured       1 classes without an image here, the first 'stripes'" in found
+    assert "  not measured       1 class without an image here, the first 'stripes'" in found
     assert "not worth it" in found
     record = check_result(convwise("evaluate", run, "new", "--json", "--quiet"))
     assert record["top1_high"] - record["top1_low"] > 0.5

@@ -54,6 +54,7 @@ def test_evaluate_compares_two_classifiers_on_the_same_images(convwise: Convwise
     assert together["members"] == [str(run), str(run)]
     assert together["macs"] == 2 * found["macs"] == 2 * first["macs"]
     text = convwise("evaluate", run, photos, "--with", run).ends(0).out
+    assert f"  A  {run}\n  B  {run}  (the same classifier as A)\n" in text
     assert "B: right on the same images; it takes" in text
     assert "A + B: not worth it: right on the same images as A alone, for" in text
     assert "does not exist" in convwise("evaluate", run, photos, "--with", "absent").ends(3).message

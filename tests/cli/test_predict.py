@@ -4,6 +4,7 @@ import csv
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,17 @@ def test_a_table_that_is_there_is_replaced_when_asked(
     assert "path" in (tmp_path / "rows.csv").read_text().partition("\n")[0]
     text = "overwrite has no effect without a file of --csv; leave it out, or name one"
     assert convwise(*words, "--overwrite").ends(2).message == text
+
+
+def test_a_table_is_announced_and_keeps_names_as_they_are(
+    convwise: Convwise, make_photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    data = make_photos(tmp_path / "data", 8, ("rouge é", "bleu"))
+    convwise("fit", data, "--network", "lenet5", "--epochs", "1", "--out", tmp_path / "run", "--quiet").ends(0)
+    assert convwise("predict", tmp_path / "run", data, "--csv", "rows.csv").ends(0).out == "rows.csv: 16 rows\n"
+    with (tmp_path / "rows.csv").open(newline="", encoding="utf-8") as file:
+        assert all('"rouge é": ' in row["probs"] for row in csv.DictReader(file))
+    assert not convwise("predict", tmp_path / "run", data, "--csv", "more.csv", "--quiet").ends(0).out
 
 
 STOPPED = """

@@ -72,7 +72,7 @@ def test_a_class_that_train_lacks_is_an_error(convwise: Convwise, tmp_path: Path
     write_folder(data / "val", count=2)
     write_photos(data / "val" / "chess", 2, 2)
     found = convwise.fit(data, "out").ends(3)
-    assert found.message.startswith("`val` has 1 class(es) that `train` lacks: 'chess'; add images of them to `train`")
+    assert found.message.startswith("`val` has 1 class that `train` lacks: 'chess'; add images of it to `train`")
 
 
 def test_split_names_beside_class_names_are_an_error(convwise: Convwise, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_classifier_of_a_newer_version_says_so(convwise: Convwise, run: Path, 
 def test_classes_that_the_classifier_does_not_know_are_an_error(convwise: Convwise, run: Path, tmp_path: Path) -> None:
     data = write_folder(tmp_path / "data", ["disc", "chess", "zebra"], count=2)
     found = convwise("evaluate", run, data).ends(3)
-    assert "has 2 class(es) that the classifier does not know: 'chess', 'zebra'; it knows 'disc'" in found.message
+    assert "has 2 classes that the classifier does not know: 'chess', 'zebra'; it knows 'disc'" in found.message
 
 
 def test_a_split_without_images_is_an_error(convwise: Convwise, run: Path, photos: Path) -> None:

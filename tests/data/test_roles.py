@@ -188,8 +188,8 @@ def test_a_class_that_train_lacks_is_an_error(split: str) -> None:
         {"train": {"a": 2, "b": 2}, split: {"a": 1, "x10": 1, "x2": 1, "x1": 1, "x3": 1}, other: {"a": 1}}
     )
     text = (
-        f"`{split}` has 4 class(es) that `train` lacks: 'x1', 'x2', 'x3'; "
-        f"add images of them to `train`, or take the class(es) out of `{split}`"
+        f"`{split}` has 4 classes that `train` lacks: 'x1', 'x2', 'x3'; "
+        f"add images of them to `train`, or take them out of `{split}`"
     )
     with pytest.raises(DataError, match=f"^{re.escape(text)}$"):
         assign(samples, 0)
@@ -209,6 +209,16 @@ def test_one_image_a_class_leaves_nothing_to_measure() -> None:
     )
     with pytest.raises(DataError, match=f"^{re.escape(text)}$"):
         assign(flat({"a": 1, "b": 1}), 0)
+
+
+def test_one_file_under_two_labels_leaves_nothing_to_measure_and_is_told_for_what_it_is() -> None:
+    samples = [replace(s, sha256="1" * 64) for s in flat({"a": 2, "b": 1})]
+    text = (
+        "nothing is left to measure: every one of the 3 usable images (1 different file) is needed to train; "
+        "add images, two a class at least"
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(text)}$"):
+        assign(samples, 0)
 
 
 def test_one_group_a_class_leaves_nothing_to_measure() -> None:

@@ -4,7 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from convwise.data.text import visible, write_csv, write_rows
+from convwise.data.text import counted, visible, write_csv, write_rows
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (counted(1, "image"), "1 image"), (counted(0, "image"), "0 images"), (counted(1200, "image"), "1,200 images"),
+        (counted(1, "class", "classes"), "1 class"), (counted(2, "class", "classes"), "2 classes"),
+    ],
+)  # fmt: skip
+def test_what_is_counted_agrees_with_its_number(found: str, expected: str) -> None:
+    assert found == expected
 
 
 def written(row: list[object]) -> list[list[str]]:

@@ -136,7 +136,7 @@ def test_a_class_that_the_classifier_does_not_know_is_an_error(
 ) -> None:
     folder = make_photos(tmp_path / "new", 1, ("red", "c10", "c9", "c8", "c7"), seed=9)
     text = (
-        f"data {str(folder)!r} has 4 class(es) that the classifier does not know: 'c7', 'c8', 'c9'; "
+        f"data {str(folder)!r} has 4 classes that the classifier does not know: 'c7', 'c8', 'c9'; "
         "it knows 'blue', 'green', 'red'"
     )
     with pytest.raises(DataError, match=f"^{re.escape(text)}$"):

@@ -39,8 +39,8 @@ def test_everything_odd_in_a_folder_is_told(in_tmp_path: Path, make_photos: Make
     assert run.result["notes"] == [
         "1 file with an extension that names another format than the content; read by content",
         "1 file with several frames; the first one counts",
-        "1 images stand in more than one class, byte for byte; `convwise scan` lists them",
-        "1 class(es) with fewer than 5 images to train: 'green'",
+        "1 image stands in more than one class, byte for byte; `convwise scan` lists them",
+        "1 class with fewer than 5 images to train: 'green'",
         "class folder 'empty' holds no image file and is no class",
         "class 'broken' has no usable image and is no class",
     ]

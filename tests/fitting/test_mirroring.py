@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,6 +53,13 @@ def features(seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     return rows
 
 
+def recipe(run: Run) -> dict[str, Any]:
+    """What the run trained by."""
+    (training,) = run.record["training"].values()
+    found: dict[str, Any] = training["recipe"]
+    return found
+
+
 def notes(run: Run) -> list[str]:
     """What the run says of the mirror."""
     return [note for note in run.record["result"]["notes"] if "mirror" in note]
@@ -81,10 +89,7 @@ def test_arrows_are_not_mirrored(transfer: str, make: Callable[..., Run], arrows
     run = make(arrows, transfer=transfer, freeze=OPTIONS.freeze if transfer == "partial" else None)
     usual = tuned("efficientnet_lite0", 64)
     assert usual.augmentation.mirror == 0.5
-    assert (
-        run.record["chosen"]["recipe"]
-        == replace(usual, epochs=1, augmentation=replace(usual.augmentation, mirror=0.0)).to_json()
-    )
+    assert recipe(run) == replace(usual, epochs=1, augmentation=replace(usual.augmentation, mirror=0.0)).to_json()
     said = notes(run)
     assert len(said) == 1
     assert said[0].startswith("efficientnet_lite0: images are not mirrored in training: of ")
@@ -96,13 +101,13 @@ def test_arrows_are_not_mirrored(transfer: str, make: Callable[..., Run], arrows
 )
 def test_who_asks_for_the_mirror_gets_it(changes: dict[str, object], make: Callable[..., Run], arrows: Path) -> None:
     run = make(arrows, **changes)
-    assert run.record["chosen"]["recipe"]["augmentation"]["mirror"] == 0.5
+    assert recipe(run)["augmentation"]["mirror"] == 0.5
     assert not notes(run)
 
 
 def test_photos_that_a_mirror_leaves_what_they_are_stay_mirrored(make: Callable[..., Run], photos: Path) -> None:
     run = make(photos)
-    assert run.record["chosen"]["recipe"]["augmentation"]["mirror"] == 0.5
+    assert recipe(run)["augmentation"]["mirror"] == 0.5
     assert not notes(run)
 
 
@@ -115,4 +120,4 @@ def test_real_images_are_mirrored_unless_they_are_characters(
     data: str, resolution: int, mirrored: bool, make: Callable[..., Run], request: pytest.FixtureRequest
 ) -> None:
     run = make(request.getfixturevalue(data), resolution=resolution)
-    assert run.record["chosen"]["recipe"]["augmentation"]["mirror"] == (0.5 if mirrored else 0.0)
+    assert recipe(run)["augmentation"]["mirror"] == (0.5 if mirrored else 0.0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
+from ..data.text import counted
 from .files import check_picture, write_picture
 from .output import say
 
@@ -67,7 +68,7 @@ def augment(
     file = io.BytesIO()
     sheet.save(file, "PNG")
     write_picture(out, "out", file.getvalue())
-    say(f"{out}: {sheet.width} x {sheet.height} pixels, from {len(photos)} images")
+    say(f"{out}: {sheet.width} x {sheet.height} pixels, from {counted(len(photos), 'image')}")
 
 
 def _seen(

@@ -1,11 +1,13 @@
 """`convwise evaluate`."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
+from ..data.text import counted
 from .output import (
     Json,
     Quiet,
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..classifier import Classifier
-    from ..evaluation import Evaluation, Row
+    from ..evaluation import Evaluation, Named, Row
     from ..metrics import Paired
 
 
@@ -63,7 +65,7 @@ def evaluate(
     if json:
         print_json(record)
     else:
-        _show(record, rows, _members(len(own), bool(others)))
+        _show(record, rows, _members(len(own), bool(others)), _copies(named))
 
 
 def _record(classifier: "Classifier", rows: "Sequence[Row]", seconds: float, *, threads: int) -> dict[str, Any]:
@@ -89,10 +91,19 @@ def _members(count: int, others: bool) -> str:
     return ""
 
 
-def _show(record: dict[str, Any], rows: "Sequence[Row]", members: str) -> None:
+def _copies(named: "Sequence[Named]") -> dict[str, str]:
+    """Letters of classifiers that are, byte for byte, an earlier one, and the letter of that."""
+    from ..evaluation.tricks import letter
+
+    first: dict[str, str] = {}
+    graphs = {letter(i): one.classifier.sha256["network.onnx"] for i, one in enumerate(named)}
+    return {mine: first[graph] for mine, graph in graphs.items() if first.setdefault(graph, mine) != mine}
+
+
+def _show(record: dict[str, Any], rows: "Sequence[Row]", members: str, copies: Mapping[str, str]) -> None:
     found = rows[0].evaluation
     s = found.summary
-    say(f"{interval(*s.top1)} of {s.n} images right, split `{found.split}`")
+    say(f"{interval(*s.top1)} of {counted(s.n, 'image')} right, split `{found.split}`")
     _caution(found)
     say(f"  balanced accuracy  {interval(*s.balanced_accuracy)}")
     say(f"  macro F1           {interval(*s.macro_f1)}")
@@ -102,23 +113,25 @@ def _show(record: dict[str, Any], rows: "Sequence[Row]", members: str) -> None:
     if members:
         say(f"  members            {members}")
     if found.left_out:
-        say(f"  left out           {found.left_out} images that `fit` would train on; --split all takes them too")
+        left_out = counted(found.left_out, "image")
+        say(f"  left out           {left_out} that `fit` would train on; --split all takes them too")
     if unseen := [row["class"] for row in record["per_class"] if not row["support"]]:
-        say(f"  not measured       {len(unseen)} classes without an image here, the first {unseen[0]!r}")
+        classes = counted(len(unseen), "class", "classes")
+        say(f"  not measured       {classes} without an image here, the first {unseen[0]!r}")
     if found.skipped:
         path, reason = next(iter(found.skipped.items()))
-        say(f"  skipped            {len(found.skipped)} files, the first {path}: {reason}")
+        say(f"  skipped            {counted(len(found.skipped), 'file')}, the first {path}: {reason}")
     _show_classes(record["per_class"])
     if len(rows) > 1:
-        _show_rows(rows)
+        _show_rows(rows, copies)
 
 
-def _show_rows(rows: "Sequence[Row]") -> None:
+def _show_rows(rows: "Sequence[Row]", copies: Mapping[str, str]) -> None:
     """What averaging gains and costs, and in words whether it is worth it."""
     say()
     letters = {row.letters[0]: row.members[0] for row in rows if len(row.members) == 1}
     for letter, name in letters.items():
-        say(f"  {letter}  {name}")
+        say(f"  {letter}  {name}" + (f"  (the same classifier as {copies[letter]})" if letter in copies else ""))
     say()
     table = [["", "top-1", "change, points (95 % interval)", "MACs", "time"]]
     for row in rows:

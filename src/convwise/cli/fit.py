@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
+from ..data.text import counted
 from .output import Json, Quiet, cost_line, interval, percent, print_json, progress, say
 
 if TYPE_CHECKING:
@@ -75,7 +76,10 @@ def fit(
         ),
     ] = None,
     epochs: Annotated[int | None, Option(metavar="N", help="Of training.")] = None,
-    time_limit: Annotated[float | None, Option(metavar="S", help="Seconds of training, of each network.")] = None,
+    time_limit: Annotated[
+        float | None,
+        Option(metavar="S", help="Seconds of training, of each network; decoding and caching come on top."),
+    ] = None,
     seed: Annotated[int, Option(metavar="N", help="Of everything random.")] = 0,
     split_seed: Annotated[int, Option(metavar="N", help="Of the split of a flat folder.")] = 0,
     balance: Annotated[bool, Option("--balance", help="Weigh all classes alike.")] = False,
@@ -165,7 +169,7 @@ def show(run: "Run") -> None:
     """Print the result of a run."""
     r = run.result
     say(
-        f"{interval(r['top1'], r['top1_low'], r['top1_high'])} of {r['n']} images right, "
+        f"{interval(r['top1'], r['top1_low'], r['top1_high'])} of {counted(r['n'], 'image')} right, "
         f"split `{r['split']}`, which chose nothing"
     )
     say(f"  network  {r['network']}, {cost_line(r)}")
@@ -175,7 +179,7 @@ def show(run: "Run") -> None:
     if "members" in r:
         say(f"  members  {_members(r['members'])}")
     if r["skipped"]:
-        say(f"  skipped  {r['skipped']} files, see samples.csv")
+        say(f"  skipped  {counted(r['skipped'], 'file')}, see samples.csv")
     for note in r["notes"]:
         say(f"  note     {note}")
     say(f"  took     {r['seconds']:.1f} s")

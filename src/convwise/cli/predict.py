@@ -10,8 +10,9 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Exit, Option
 
+from ..data.text import counted
 from .files import Overwrite, check_table, open_table
-from .output import Json, Quiet, Threads, thread_count
+from .output import Json, Quiet, Threads, say, thread_count
 
 if TYPE_CHECKING:
     from ..classifier import Prediction
@@ -59,6 +60,8 @@ def predict(
         for prediction, picture in rows:
             write(prediction, picture)
             total, failed = total + 1, failed + bool(prediction.error)
+    if csv and str(csv) != "-" and not quiet:
+        say(f"{csv}: {counted(total, 'row')}")
     if failed and not quiet:
         sys.stderr.write(f"{failed} of {total} could not be classified; their rows say why\n")
     if failed == total:
@@ -129,7 +132,7 @@ class _CsvWriter(_Writer):
         from ..data.text import write_rows
 
         p = prediction
-        probs = json_module.dumps(_short(p.probs)) if p.probs else None
+        probs = json_module.dumps(_short(p.probs), ensure_ascii=False) if p.probs else None
         more = [str(picture) if picture else None] if self.heatmaps else []
         write_rows(self.file, [[p.path, p.label, None if p.error else p.prob, probs, p.error, *more]])
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
+from ..data.text import counted
 from .files import Overwrite, check_table
 from .output import Json, Quiet, Threads, print_json, progress, say, short, thread_count
 
@@ -63,7 +64,8 @@ def _show(record: dict[str, Any], problems: "list[Problem]", csv: Path | None, m
 
     classes = record["classes"]
     splits = [s for s in ("train", "val", "test", "all") if any(s in counts for counts in classes.values())]
-    say(f"{record['n']} usable images in {len(classes)} classes, {record['skipped']} that cannot be used")
+    usable, kinds = counted(record["n"], "usable image"), counted(len(classes), "class", "classes")
+    say(f"{usable} in {kinds}, {record['skipped']} that cannot be used")
     width = max(len(short(name)) for name in [*classes, "class"])
     say()
     say(f"  {'class':{width}}" + "".join(f"{'images' if s == 'all' else s:>9}" for s in splits))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..data.text import counted
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -40,7 +42,7 @@ class Subject:
         """What it is in full: "runs/1: mobilenet_v2, width=0.5, 7 classes"."""
         told = [f"{name}={_written(value)}" for name, value in self.arguments.items()]
         if self.num_classes is not None:
-            told.append("1 class" if self.num_classes == 1 else f"{self.num_classes:,} classes")
+            told.append(counted(self.num_classes, "class", "classes"))
         network = self.network if self.name == self.network else f"{self.name}: {self.network}"
         return ", ".join([network, *told])
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import DataError
 from .samples import Listing, Sample, natural_key
+from .text import counted
 
 MEASURED_SHARE = 0.2  # of a flat folder
 HELD_OUT_SHARE = 0.1  # of train, where weights are trained
@@ -67,8 +68,10 @@ def assign(samples: Sequence[Sample], split_seed: int) -> Roles:
     measured = "test" if "test" in found else "val"
     if measured not in found:
         what = "images" if all(s.group is None for s in samples) else "groups"
+        different = len({s.sha256 for s in samples})
+        copies = "" if different == len(samples) else f" ({counted(different, 'different file')})"
         raise DataError(
-            f"nothing is left to measure: every one of the {len(samples)} usable images is needed to train; "
+            f"nothing is left to measure: every one of the {len(samples)} usable images{copies} is needed to train; "
             f"add {what}, two a class at least"
         )
     sentences = {
@@ -174,9 +177,10 @@ def _check_classes(samples: Sequence[Sample], classes: Sequence[str]) -> None:
         lacking = sorted({s.label for s in samples if s.split == split} - set(classes), key=natural_key)
         if lacking:
             names = ", ".join(repr(name) for name in lacking[:3])
+            them = "it" if len(lacking) == 1 else "them"
             raise DataError(
-                f"`{split}` has {len(lacking)} class(es) that `train` lacks: {names}; "
-                f"add images of them to `train`, or take the class(es) out of `{split}`"
+                f"`{split}` has {counted(len(lacking), 'class', 'classes')} that `train` lacks: {names}; "
+                f"add images of {them} to `train`, or take {them} out of `{split}`"
             )
     if len(classes) < 2:
         raise DataError(f"only one class has usable training images: {classes[0]!r}; a classifier needs two or more")

@@ -1,4 +1,4 @@
-"""Names of files and classes as text: safe to print, safe in a spreadsheet."""
+"""Names and numbers as text: safe to print, safe in a spreadsheet."""
 
 import csv
 import re
@@ -17,6 +17,11 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\n", "\r")
 def visible(text: str) -> str:
     """Show hostile characters as Python escapes."""
     return _HOSTILE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """So many of something: "1 image", "1,200 images", and where an s alone will not do, what `many` says."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def write_rows(file: IO[str], rows: Iterable[Sequence[object]]) -> None:

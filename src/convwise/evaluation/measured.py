@@ -5,6 +5,7 @@ from dataclasses import replace
 from ..classifier import Classifier
 from ..data.roles import split_flat
 from ..data.samples import Listing, natural_key
+from ..data.text import counted
 from ..errors import DataError, one_of
 from ..progress import Track
 from ..runtime.gather import gather
@@ -56,9 +57,9 @@ def _part(
 def _check_classes(classifier: Classifier, listing: Listing) -> None:
     unknown = sorted({s.label for s in listing.samples} - set(classifier.classes), key=natural_key)
     if unknown:
-        names = ", ".join(repr(name) for name in unknown[:3])
+        names, classes = ", ".join(repr(name) for name in unknown[:3]), counted(len(unknown), "class", "classes")
         raise DataError(
-            f"data {str(listing.root)!r} has {len(unknown)} class(es) that the classifier does not know: "
+            f"data {str(listing.root)!r} has {classes} that the classifier does not know: "
             f"{names}; it knows {', '.join(repr(name) for name in classifier.classes[:5])}"
             + (", ..." if len(classifier.classes) > 5 else "")
         )

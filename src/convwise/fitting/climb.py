@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.text import counted
 from ..errors import DivergedError, NoRoomError
 from ..metrics import Paired, compare
 from ..progress import Track
@@ -112,7 +113,7 @@ def _not_worth_it(last: Fit) -> str:
     if points > noise:
         return ""
     n = last.gain.n
-    what = f"noise of {noise:.1f} (one standard error, on {n} image{'s' if n > 1 else ''} held out)"
+    what = f"noise of {noise:.1f} (one standard error, on {counted(n, 'image')} held out)"
     if points <= 0:
         return f"it was no better than the rung below: {points:.1f} points, with a {what}"
     return f"it gained {points:.1f} points over the rung below, no more than their {what}"

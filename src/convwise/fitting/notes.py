@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ..data.formats import NEEDS_HEIC, extension_lies
 from ..data.roles import Roles
 from ..data.samples import Listing
+from ..data.text import counted
 from ..runtime.gather import Gathered
 from .options import Options
 from .outcome import Tried
@@ -39,7 +40,7 @@ def say_few_choose(task: Task, history: Sequence[Step]) -> tuple[str, ...]:
     n = int((task.val if task.val.any() else task.held_out).sum())
     if n >= FEW or len(history) < 2 or not history[0].epoch:
         return ()
-    chosen = f"the epoch was chosen by {n} image{'s' if n > 1 else ''}: an early one may win by chance"
+    chosen = f"the epoch was chosen by {counted(n, 'image')}: an early one may win by chance"
     return (f"{chosen}; more images in `train`, or a `val` split, choose better",)
 
 
@@ -108,16 +109,17 @@ def _on_copies(roles: Roles) -> Iterator[str]:
         yield f"the {len(measured)} measured images are only {files}: the intervals take copies for images of their own"
     torn = sum(len(labels) > 1 for labels in labels_of.values())
     if torn:
-        yield f"{torn} images stand in more than one class, byte for byte; `convwise scan` lists them"
+        stand = "1 image stands" if torn == 1 else f"{torn:,} images stand"
+        yield f"{stand} in more than one class, byte for byte; `convwise scan` lists them"
 
 
 def _on_classes(listing: Listing, roles: Roles, gathered: Gathered) -> Iterator[str]:
     counts = Counter(s.label for s in roles.samples if s.split == "train")
     if few := [name for name in roles.classes if counts[name] < 5]:
-        yield f"{len(few)} class(es) with fewer than 5 images to train: {_names(few)}"
+        yield f"{counted(len(few), 'class', 'classes')} with fewer than 5 images to train: {_names(few)}"
     seen = {s.label for s in roles.samples if s.split == roles.measured}
     if unseen := [name for name in roles.classes if name not in seen]:
-        yield f"{len(unseen)} class(es) without an image to measure on: {_names(unseen)}"
+        yield f"{counted(len(unseen), 'class', 'classes')} without an image to measure on: {_names(unseen)}"
     for name in listing.empty:
         yield f"class folder {name!r} holds no image file and is no class"
     for name in sorted({s.label for s in listing.samples} - {s.label for s in gathered.samples}):
@@ -129,4 +131,4 @@ def _names(names: list[str]) -> str:
 
 
 def _files(n: int) -> str:
-    return f"{n} file" if n == 1 else f"{n:,} files"
+    return counted(n, "file")

@@ -52,8 +52,7 @@ def make_outcome(
     draft.note("steps", {f"{step}_seconds": round(seconds, 3) for step, seconds in steps.items()})
     tried = _compare(fits, task)
     best = fits[next(i for i, one in enumerate(tried) if one.chosen)]
-    recipe = best.fitted.recipe and best.fitted.recipe.to_json()
-    draft.note("chosen", {"network": best.candidate.network, "how": best.fitted.how_chosen, "recipe": recipe})
+    draft.note("chosen", {"network": best.candidate.network, "how": best.fitted.how_chosen})
     measured = np.array([s.split == roles.measured for s in roles.samples])
     labels = task.labels[measured]
     probs, calibration = _calibrate(best.fitted.probs(best.rows[0][measured]), labels, best.fitted.judged)

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from ..data.text import counted
 from ..machine import in_bytes
 from .batches import Batches, Inputs
 from .recipe import Recipe
@@ -36,7 +37,7 @@ class Plan:
         """For people."""
         most = "" if self.recipe.patience is None and self.recipe.time_limit is None else "at most "
         return (
-            f"{most}{self.recipe.epochs} epochs of about {self.trial.seconds_per_epoch:.2g} s, "
+            f"{most}{counted(self.recipe.epochs, 'epoch')} of about {self.trial.seconds_per_epoch:.2g} s, "
             f"{in_bytes(self.memory_bytes)} of memory, {self.trial.precision}"
         )
 
