@@ -3,15 +3,27 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from convwise.fitting import Options, Run, fit
-from convwise.fitting.mirroring import compare_mirrored
+from convwise.errors import NoCacheRoomError
+from convwise.fitting import Options, Run, fit, mirroring
+from convwise.fitting.candidates import make_candidates
+from convwise.fitting.draft import Draft
+from convwise.fitting.mirroring import asked_of, compare_mirrored, settle_mirrors
+from convwise.progress import silent
+from convwise.runtime.gather import gather
 from convwise.training.recipes import tuned
+
+from .runs import table
+
+if TYPE_CHECKING:
+    from convwise.fitting.task import Task
+    from convwise.fitting.trained_candidate import TrainedCandidate
 
 OPTIONS = Options(transfer="partial", freeze="stage6.block2", resolution=64, epochs=1, threads=2)
 FOLDS = np.arange(60) % 5
@@ -82,6 +94,89 @@ def test_nothing_is_learnt_of_mirror_images() -> None:
     telling[:, 0], telling[:, 1] = 0, 2 * LABELS - 1  # told by a number that is the same in all images as they are
     found = compare_mirrored(silent, telling, LABELS, 2, FOLDS)
     assert 0.4 < found.difference < 0.6  # which they are guessed
+
+
+def test_of_two_classes_all_are_asked_up_to_a_thousand_evenly() -> None:
+    labels = np.repeat([0, 1, 1], 400)
+    asked = asked_of(np.flatnonzero(labels >= 0), labels)
+    assert np.bincount(labels[asked]).tolist() == [400, 500]
+    assert asked.tolist() == sorted(set(asked.tolist()))
+    few = np.array([3, 5, 8])
+    assert asked_of(few, labels).tolist() == [3, 5, 8]
+
+
+def test_of_many_classes_so_many_images_are_asked_that_something_is_learnt() -> None:
+    labels = np.repeat(np.arange(1623), 20)
+    asked = asked_of(np.flatnonzero(labels % 2 == 0), labels)
+    assert len(asked) == 1000
+    assert set(np.bincount(labels[asked])[labels[asked]].tolist()) == {10}
+    assert (labels[asked] % 2 == 0).all()
+
+
+def test_a_harm_to_many_classes_is_found() -> None:
+    """1,623 classes of 20 images, whose mirror images look like the next class."""
+    rng = np.random.default_rng(0)
+    centres, labels = rng.normal(0, 1, (1624, 64)), np.repeat(np.arange(1623), 20)
+    asked = asked_of(np.arange(len(labels)), labels)
+    names, mine = np.unique(labels[asked], return_inverse=True)
+    plain, other = (
+        (centres[labels[asked] + step] + rng.normal(0, 0.3, (len(asked), 64))).astype(np.float32) for step in (0, 1)
+    )
+    found = compare_mirrored(plain, other, mine, len(names), np.arange(len(asked)) % 5)
+    assert found.difference > 0.9
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_run_that_goes_on_does_as_it_has_decided(
+    kept: bool, tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shared_cache.is_dir()
+    monkeypatch.setattr(mirroring, "gather", None)  # nobody is asked again
+    answer = {"kept": kept, "n": 40, "difference": 0.1, "p_value": 0.02}
+    options = Options(transfer="full", resolution=64)
+    draft = Draft(tmp_path / "run")
+    draft.begin({"mirror": {"efficientnet_lite0": answer}})
+    try:
+        given = make_candidates(options, 4, 2)
+        (candidate,), said = settle_mirrors(given, cast("Task", SimpleNamespace()), options, draft, track=silent)
+    finally:
+        draft.release()
+    assert cast("TrainedCandidate", candidate).recipe.augmentation.mirror == (0.5 if kept else 0.0)
+    assert len(said) == (0 if kept else 1)
+    assert draft.record["mirror"] == {"efficientnet_lite0": answer}
+
+
+def test_where_features_have_no_room_the_mirror_stays_and_that_is_said(
+    make: Callable[..., Run], arrows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise NoCacheRoomError("there is no room")
+
+    monkeypatch.setattr(mirroring, "gather", full)
+    run = make(arrows)
+    assert notes(run) == ["efficientnet_lite0: whether a mirror harms these images was not asked: there is no room"]
+    assert recipe(run)["augmentation"]["mirror"] == 0.5
+
+
+def test_members_and_rungs_are_asked_once(
+    make: Callable[..., Run], arrows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        asked.append(1)
+        return gather(*args, **kwargs)
+
+    monkeypatch.setattr(mirroring, "gather", counted)
+    run = make(arrows, members=2)
+    assert len(asked) == 1
+    assert len(notes(run)) == 1
+    answer = run.record["mirror"]["efficientnet_lite0"]
+    learnt = [row for row in table(run, "samples.csv") if row["split"] == "train"]
+    assert answer["n"] < len(learnt)  # those that choose are not asked
+    assert not answer["kept"]
+    assert recipe(run)["augmentation"]["mirror"] == 0.0
+    assert (run.path / "members" / "2").is_dir()
 
 
 @pytest.mark.parametrize("transfer", ["partial", "full"])

@@ -96,8 +96,8 @@ def _copies(named: "Sequence[Named]") -> dict[str, str]:
     from ..evaluation.tricks import letter
 
     first: dict[str, str] = {}
-    graphs = {letter(i): one.classifier.sha256["network.onnx"] for i, one in enumerate(named)}
-    return {mine: first[graph] for mine, graph in graphs.items() if first.setdefault(graph, mine) != mine}
+    known = {letter(i): one.classifier.sha256["classifier.json"] for i, one in enumerate(named)}
+    return {mine: first[which] for mine, which in known.items() if first.setdefault(which, mine) != mine}
 
 
 def _show(record: dict[str, Any], rows: "Sequence[Row]", members: str, copies: Mapping[str, str]) -> None:

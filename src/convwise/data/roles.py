@@ -15,6 +15,7 @@ from .text import counted
 
 MEASURED_SHARE = 0.2  # of a flat folder
 HELD_OUT_SHARE = 0.1  # of train, where weights are trained
+FOLDS = 5  # of a cross-validation
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,10 @@ from .. import networks
 from ..cost import analyze, sketch
 from ..networks.drawing import drawn_apart
 from ..progress import Track
-from ..runtime.body import prepare_body
-from ..training.recipe import UNCHANGED, Recipe
+from ..training.recipe import UNCHANGED
 from ..transfer.pieces import Piece
 from ..weights import Used
 from .options import Options
-from .recipe_use import usual_mirror
 from .task import Task
 
 if TYPE_CHECKING:
@@ -154,22 +152,11 @@ class FromPublished:
         from .cached_data import cached_data
         from .training_data import training_data
 
-        recipe, notes = self._suited(rows[0], task, threads, track)
         if self.tuning.freeze is None:
-            data = training_data(rows, task, recipe, self.preprocessing, threads=threads, levels_known=True)
-        else:
-            data = cached_data(rows, task, recipe, self._prefix(self.tuning.freeze), threads=threads, track=track)
-        return replace(data, notes=(*notes, *data.notes))
-
-    def _suited(self, pixels: Any, task: Task, threads: int, track: Track) -> tuple[Recipe, tuple[str, ...]]:
-        """The recipe; a usual one without its mirror, where the images show that it harms."""
-        from .mirroring import suited
-
-        if self._options.augment or not usual_mirror(self.recipe, self._options.recipe, self.transfer):
-            return self.recipe, ()
-        body = prepare_body(self.published, self.preprocessing, offline=self._options.offline, track=track)
-        seed = self._options.split_seed
-        return suited(self.recipe, body, pixels, task, seed, threads=threads, track=track)
+            return training_data(
+                rows, task, self.recipe, self.preprocessing, threads=threads, levels_known=True
+            )  # fmt: skip
+        return cached_data(rows, task, self.recipe, self._prefix(self.tuning.freeze), threads=threads, track=track)
 
     def whole(self, trained: "nn.Module", num_classes: int) -> "nn.Module":
         """The published numbers, and those that were trained."""

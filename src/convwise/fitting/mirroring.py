@@ -1,62 +1,127 @@
-"""Whether a training may mirror its images: not where a mirrored image is told for what it is less often.
+"""Whether a training may mirror its images: not where a mirror image is told for what it is less often.
 
 A mirrored photo shows the same thing, a mirrored digit, letter or road sign another one or none. Published networks
 have learnt from mirrored photos, so their features hardly tell one from its mirror image, and a softmax layer on them
-names both alike; where it does not, it is what the images show that the mirror has changed.
+names both alike; where it does not, the mirror has changed what the image shows.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.roles import folds
-from ..data.threads import map_in_order
+from ..data.roles import FOLDS, folds
+from ..data.samples import Sample
+from ..data.views import View
+from ..errors import NoRoomError
 from ..metrics import Paired, compare
 from ..progress import Track
-from ..runtime.body import Body
-from ..training.recipe import Recipe
+from ..runtime.gather import gather
+from ..runtime.jobs import features_job
 from ..transfer.design import Design
 from ..transfer.head import DEFAULT_L2, out_of_fold
-from .task import Floats, Task
+from .draft import Draft
+from .head_candidate import HeadCandidate
+from .options import Options
+from .recipe_use import usual_mirror
+from .task import Candidate, Floats, Task
+from .trained_candidate import TrainedCandidate
 
-MOST = 1000  # images that are asked, evenly spaced among those of `train`, which stand class by class
-LEVEL = 0.05  # of the test: a mirror wrongly given up costs photos little, a wrong mirror costs digits much
-FOLDS = 5
+MOST = 1000  # images that are asked
+LEAST = 10  # of a class, where it has so many: of many classes some are asked, of which enough is learnt
+LEVEL = 0.05  # of the one-sided test: a mirror wrongly given up costs photos little, a wrong mirror costs digits much
 
 
-def suited(
-    recipe: Recipe, body: Body, pixels: NDArray[np.uint8], task: Task, split_seed: int, *, threads: int, track: Track
-) -> tuple[Recipe, tuple[str, ...]]:  # fmt: skip
-    """Take the mirror out of a recipe where the images to learn from show that it harms.
+def settle_mirrors(
+    candidates: Sequence[Candidate], task: Task, options: Options, draft: Draft, *, track: Track
+) -> tuple[list[Candidate], tuple[str, ...]]:  # fmt: skip
+    """Take the mirror out of the usual recipe where the images to learn from show that it harms.
+
+    Each network is asked once a run: the draft keeps the answer.
 
     Args:
-        recipe: that mirrors.
-        body: gives features.
-        pixels: of all samples, (n, H, W, C), as an evaluation sees them.
-        task: whose samples these are.
-        split_seed: of the folds.
-        threads: images at once.
+        candidates: of the run.
+        task: whose images are asked; those that choose are not.
+        options: of the run.
+        draft: of the run.
         track: shows progress.
 
     Returns:
-        The recipe, and what a user should know.
+        The candidates, and what a user should know.
     """
-    known = np.flatnonzero(task.train)
-    asked = known[np.linspace(0, len(known) - 1, min(MOST, len(known))).round().astype(int)]
-    fold_of = np.array(folds([task.samples[i] for i in asked.tolist()], FOLDS, split_seed))
-    if len(np.unique(fold_of)) < 2:
-        return recipe, ()
-    features = _features(body, pixels, asked, threads, track)
-    found = compare_mirrored(*features, task.labels[asked], task.num_classes, fold_of)
-    if found.difference <= 0 or found.p_value >= LEVEL:
-        return recipe, ()
-    points = f"{100 * found.difference:.1f} points less often"
-    note = (
-        f"images are not mirrored in training: of {found.n:,} of `train`, a softmax layer on the published features "
-        f"names the mirrored ones right {points} (p = {found.p_value:.1g}); --augment mirrors them all the same"
+    kept: dict[str, dict[str, Any]] = dict(draft.record.get("mirror", {}))
+    settled: list[Candidate] = []
+    for candidate in candidates:
+        if isinstance(candidate, TrainedCandidate) and _may_lose_mirror(candidate, options):
+            if candidate.network not in kept:
+                kept[candidate.network] = _ask(candidate.network, task, options, track)
+                draft.note("mirror", kept)
+            settled.append(candidate if kept[candidate.network]["kept"] else candidate.unmirrored())
+        else:
+            settled.append(candidate)
+    return settled, tuple(note for network, answer in kept.items() for note in _told(network, answer))
+
+
+def _may_lose_mirror(candidate: TrainedCandidate, options: Options) -> bool:
+    return not options.augment and usual_mirror(candidate.recipe, options.recipe, candidate.transfer)
+
+
+def _ask(network: str, task: Task, options: Options, track: Track) -> dict[str, Any]:
+    """What softmax layers on the network's features say; where there is no room for these, why they say nothing."""
+    asked = asked_of(np.flatnonzero(task.train & ~task.held_out), task.labels)
+    samples = [task.samples[i] for i in asked.tolist()]
+    try:
+        found = _compare(samples, network, task, options, track)
+    except NoRoomError as error:
+        return {"kept": True, "n": 0, "why": str(error)}
+    if found is None:
+        return {"kept": True, "n": 0}
+    p_value = found.p_value / 2 if found.difference > 0 else 1.0
+    return {"kept": p_value >= LEVEL, "n": found.n, "difference": found.difference, "p_value": p_value}
+
+
+def asked_of(known: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Choose evenly spaced images, at most `MOST`, of each class as many; of more than a hundred classes, of a hundred.
+
+    Args:
+        known: numbers of the samples to choose from.
+        labels: of all samples.
+    """
+    classes = np.unique(labels[known])
+    each = max(LEAST, MOST // len(classes))
+    chosen = _spaced(classes, MOST // each)
+    return np.sort(np.concatenate([_spaced(known[labels[known] == label], each) for label in chosen]))
+
+
+def _spaced(items: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    spaced: NDArray[np.int64] = items[np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)]
+    return spaced
+
+
+def _compare(
+    samples: Sequence[Sample], network: str, task: Task, options: Options, track: Track
+) -> Paired | None:  # fmt: skip
+    """None where nothing can be left out.
+
+    Raises:
+        NoRoomError: the features have none.
+    """
+    head = HeadCandidate(network, options)
+    head.check_memory(len(samples), task.num_classes)
+    head.prepare(track)
+    listing = replace(task.listing, samples=tuple(samples))
+    plain, body = head.jobs(listing)[0], head.body
+    mirrored = features_job(
+        body.frozen, body.graph_sha256, "features", body.width, View(head.preprocessing, mirrored=True)
     )
-    return replace(recipe, augmentation=replace(recipe.augmentation, mirror=0.0)), (note,)
+    gathered = gather(listing, [plain, mirrored], threads=options.thread_count, track=track)
+    fold_of = np.array(folds(gathered.samples, FOLDS, options.split_seed))
+    if len(np.unique(fold_of)) < 2:
+        return None
+    names, labels = np.unique([s.label for s in gathered.samples], return_inverse=True)
+    return compare_mirrored(gathered.rows[0], gathered.rows[1], labels, len(names), fold_of)
 
 
 def compare_mirrored(
@@ -84,16 +149,15 @@ def compare_mirrored(
     return compare(right[:n], right[n:])
 
 
-def _features(
-    body: Body, pixels: NDArray[np.uint8], asked: NDArray[np.int64], threads: int, track: Track
-) -> tuple[Floats, Floats]:
-    """Of the images as they are and of their mirror images, (n, width) each."""
-
-    def both(i: int) -> list[Floats]:
-        image = pixels[i]
-        pair = (image, np.ascontiguousarray(image[:, ::-1]))
-        return [body.frozen.run(one[None], ["features"])[0].reshape(-1) for one in pair]
-
-    done = map_in_order(both, asked.tolist(), threads)
-    rows = list(track(done, len(asked), "images and mirror images compared"))
-    return np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows])
+def _told(network: str, answer: dict[str, Any]) -> tuple[str, ...]:
+    if "why" in answer:
+        return (f"{network}: whether a mirror harms these images was not asked: {answer['why']}",)
+    if answer["kept"]:
+        return ()
+    points = f"{100 * answer['difference']:.1f} points less often"
+    note = (
+        f"{network}: images are not mirrored in training: of {answer['n']:,} to learn from, a softmax layer on the "
+        f"published features names the mirrored ones right {points} (p = {answer['p_value']:.1g}); --augment mirrors "
+        "them all the same"
+    )
+    return (note,)

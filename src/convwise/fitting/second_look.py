@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.roles import Roles, folds
+from ..data.roles import FOLDS, Roles, folds
 from ..data.samples import Sample
 from ..data.text import write_csv
 from ..evaluation.doubts import Doubts, find_doubts
@@ -68,7 +68,7 @@ def look_again(fits: Sequence[Fit], roles: Roles, options: Options) -> SecondLoo
     from threadpoolctl import threadpool_limits
 
     found = next((fit for fit in fits if fit.candidate.transfer == "head"), None)
-    fold_of = np.array(folds(roles.samples, 5, options.split_seed))
+    fold_of = np.array(folds(roles.samples, FOLDS, options.split_seed))
     if found is None or len(np.unique(fold_of)) < 2:
         return None
     labels, features = np.array(roles.labels(roles.samples), np.int64), found.rows[0]

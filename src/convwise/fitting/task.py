@@ -11,7 +11,7 @@ from .. import networks
 from ..cost import CostReport, Totals, analyze, sketch
 from ..data.preprocessing import Preprocessing
 from ..data.provenance import Provenance
-from ..data.roles import Roles, folds, held_out
+from ..data.roles import FOLDS, Roles, folds, held_out
 from ..data.samples import Listing, Sample
 from ..errors import DataError
 from ..metrics import Interval
@@ -106,7 +106,7 @@ def make_task(
     learnt = [s for s in samples if s.split == "train"]
     tenth, fold_of = np.zeros(len(samples), bool), np.full(len(samples), -1)
     if not val.any():
-        fold_of[train] = folds(learnt, 5, options.split_seed)
+        fold_of[train] = folds(learnt, FOLDS, options.split_seed)
         if trained:
             tenth[train] = held_out(learnt, options.split_seed)
             if not tenth.any():

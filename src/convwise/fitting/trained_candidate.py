@@ -58,6 +58,10 @@ class TrainedCandidate:
         other.number = number
         return other
 
+    def unmirrored(self) -> "TrainedCandidate":
+        """The same training of images that are not mirrored."""
+        return self._by(replace(self.recipe, augmentation=replace(self.recipe.augmentation, mirror=0.0)))
+
     @property
     def called(self) -> str:
         """For people."""

@@ -21,6 +21,7 @@ from .climb import Fit, fit_all
 from .draft import Draft
 from .keeping import kept_rungs
 from .members import train_members
+from .mirroring import settle_mirrors
 from .notes import say, say_few_choose, say_from_scratch, say_resolution, say_tie, say_unchecked
 from .options import Options
 from .outcome import Calibration, Outcome, Tried
@@ -46,6 +47,7 @@ def make_outcome(
     trained = any(c.transfer != "head" for c in candidates)
     task = make_task(listing, roles, options, trained=trained, from_files=from_files)
     task = taught(task, roles, teacher, threads=threads, track=track)
+    candidates, unmirrored = settle_mirrors(candidates, task, options, draft, track=track)
     fits, diverged = fit_all(candidates, rows, task, draft, options, track=track)
     steps = {"prepare": prepared - start, "gather": collected - prepared, "fit": time.monotonic() - collected}
     draft.note("files_read", gathered.files_read)
@@ -63,7 +65,7 @@ def make_outcome(
             *say(listing, roles, gathered), *say_resolution(candidates, options), *say_unchecked(candidates),
             *say_from_scratch(options), *say_few_choose(task, best.fitted.history), *say_tie(tried),
             *say_taught(task, best.fitted),
-            *dict.fromkeys(n for f in fits for n in f.fitted.notes), *diverged, *members.notes,
+            *unmirrored, *(n for f in fits for n in f.fitted.notes), *diverged, *members.notes,
         ),
         measured=tuple(s for s in roles.samples if s.split == roles.measured), labels=labels, probs=probs,
         summary=summary(labels, probs), calibration=calibration, cross_validation=best.fitted.cross_validation,

@@ -29,7 +29,7 @@ class Training(NamedTuple):
     @property
     def panels(self) -> tuple["Panel", "Panel"]:
         """Losses, and the share right."""
-        losses = {"train loss": self.train_loss, "NLL of what chose": self.nll}
+        losses = {"train loss": self.train_loss, "NLL of what chose, at its temperature": self.nll}
         most = max((value for values in losses.values() for value in values if math.isfinite(value)), default=1.0)
         return (
             Panel.of("nats", losses, math.ceil(10 * most) / 10 or 1.0, "{:.3g}", self.best),

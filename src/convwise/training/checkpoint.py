@@ -17,6 +17,7 @@ from ..data.augmentation.applying import made_by
 from ..errors import CheckpointError, MachineError
 from ..runtime.cache import aside
 from .device import device_name
+from .judging import RULE
 from .recipe import UNCHANGED, Recipe
 from .stand_ins import KERNELS
 from .state import Setting, State
@@ -36,11 +37,10 @@ def identity(recipe: Recipe, setting: Setting, data: str, rear: str = "") -> Ide
         data: hash of what the weights learn from and the epochs are chosen by.
         rear: hash of the code of the user's layers; empty where there are none.
     """
-    versions = {"torch": torch.__version__, "kernels": KERNELS} | (
-        made_by() if recipe.augmentation != UNCHANGED else {}
-    )
+    rules = {"torch": torch.__version__, "kernels": KERNELS, "epochs by": RULE}
+    rules |= made_by() if recipe.augmentation != UNCHANGED else {}
     device = device_name(setting.device)
-    return {"recipe": recipe.to_json(), **versions, **setting._asdict(), "device": device, "images": data, "rear": rear}
+    return {"images": data, "recipe": recipe.to_json(), **rules, **setting._asdict(), "device": device, "rear": rear}
 
 
 class Checkpoints:
@@ -142,6 +142,8 @@ class Checkpoints:
             told = "other images, or other labels"
         elif changed == "kernels":
             told = "other gradients: another version of convwise began it"
+        elif changed == "epochs by":
+            told = "epochs that were compared otherwise: another version of convwise began it"
         elif changed == "network":
             told = "another network"
         elif changed == "rear":

@@ -15,6 +15,7 @@ from .recipe import Recipe
 Normalise = Callable[[Tensor], Tensor]
 
 AT_ONCE = 64  # images; more of them are hardly faster
+RULE = "NLL at its own temperature"  # by which epochs are compared, as a checkpoint knows it
 LITTLE = 100_000_000  # bytes, about what the libraries take on top
 
 
