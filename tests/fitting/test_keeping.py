@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from convwise.fitting.climb import Fit
 from convwise.fitting.keeping import kept_rungs
+from convwise.metrics import fit_temperature, softmax
 
 if TYPE_CHECKING:
     from convwise.fitting.task import Candidate, Fitted, Task
@@ -64,3 +65,29 @@ def test_a_third_rung_is_held_to_the_one_that_is_kept() -> None:
 def test_each_network_has_its_own() -> None:
     fits = [rung(60, 0.8), rung(75, 0.8), rung(10, 0.8, network="other")]
     assert kept_rungs(fits, TASK) == [1, 2]
+
+
+def test_how_often_a_rung_that_is_no_better_is_kept() -> None:
+    """Equally good rungs on 60 images: one in six, and two in seven where these chose the upper one's epoch of 12."""
+    rng, trials, n, kept = np.random.default_rng(0), 200, 60, {1: 0, 12: 0}
+    task = cast("Task", SimpleNamespace(labels=np.arange(n) % 5, compare=np.ones(n, bool)))
+    images = np.eye(5)[task.labels] * 1.5
+
+    def noise(deviation: float) -> NDArray[np.float64]:
+        return rng.normal(0, deviation, (n, 5))
+
+    def heard(logits: NDArray[np.float64]) -> Fit:
+        fitted = SimpleNamespace(choice_probs=softmax((1.3 * logits).astype(np.float32)))
+        return Fit(cast("Candidate", SimpleNamespace(network="net")), [], cast("Fitted", fitted))
+
+    def nll(fit: Fit) -> float:
+        return fit_temperature(task.labels, fit.fitted.choice_probs).nll
+
+    for _ in range(trials):
+        shown = images + noise(1)
+        lower, upper = heard(shown + noise(0.7)), shown + noise(0.62)  # epochs have most of their errors in common
+        epochs = [heard(upper + noise(0.32)) for _ in range(12)]
+        for among in kept:
+            kept[among] += kept_rungs([lower, min(epochs[:among], key=nll)], task) == [1]
+    assert 0.10 < kept[1] / trials < 0.22
+    assert 0.22 < kept[12] / trials < 0.36
