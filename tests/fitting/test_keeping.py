@@ -68,7 +68,7 @@ def test_each_network_has_its_own() -> None:
 
 
 def test_how_often_a_rung_that_is_no_better_is_kept() -> None:
-    """Equally good rungs on 60 images: one in six, and two in seven where these chose the upper one's epoch of 12."""
+    """Equally good rungs on 60 images: one in six, and one in four where these chose the upper one's epoch of 12."""
     rng, trials, n, kept = np.random.default_rng(0), 200, 60, {1: 0, 12: 0}
     task = cast("Task", SimpleNamespace(labels=np.arange(n) % 5, compare=np.ones(n, bool)))
     images = np.eye(5)[task.labels] * 1.5
