@@ -80,7 +80,7 @@ def _climb(
             if not kept:
                 raise
             return _ended(kept, f"the rung above it, {candidate.transfer}, cannot be had: {error}"), []
-        gain = _gain(fitted, kept[-1].fitted, task) if kept else None
+        gain = gain_of(fitted, kept[-1].fitted, task) if kept else None
         kept.append(Fit(limited, rows, fitted, gain))
     rungs = options.rungs(ladder[0][0].network)
     if len(rungs) > 1 and not kept[-1].ended:
@@ -95,7 +95,8 @@ def _ended(kept: list[Fit], why: str) -> list[Fit]:
     return [*kept[:-1], kept[-1]._replace(ended=why)] if kept else kept
 
 
-def _gain(fitted: Fitted, below: Fitted, task: Task) -> Paired:
+def gain_of(fitted: Fitted, below: Fitted, task: Task) -> Paired:
+    """What one candidate gains in top-1 over another, on the images that compare."""
     labels = task.labels[task.compare]
     return compare(_right(fitted, labels), _right(below, labels))
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..metrics import at_temperature, compare, fit_temperature, nll
-from .climb import Fit
+from ..metrics import at_temperature, fit_temperature, nll
+from .climb import Fit, gain_of
 from .task import Fitted, Task
 
 
@@ -28,8 +28,7 @@ def kept_rungs(fits: Sequence[Fit], task: Task) -> list[int]:
 
 
 def _gives_way(below: Fitted, above: Fitted, task: Task) -> bool:
-    labels = task.labels[task.compare]
-    gain = compare(above.choice_probs.argmax(axis=1) == labels, below.choice_probs.argmax(axis=1) == labels)
+    gain, labels = gain_of(above, below, task), task.labels[task.compare]
     if abs(gain.difference) > gain.noise:
         return gain.difference > 0
     less = _losses(below, labels) - _losses(above, labels)
