@@ -15,7 +15,7 @@ THREE = Training(
 def test_curves_are_drawn_to_scale_from_zero() -> None:
     losses, right = THREE.panels
     # 256 wide from 44, 156 high from 180 upwards; the highest of both curves is at the top
-    assert [line.label for line in losses.lines] == ["train loss", "NLL of what chose, at its temperature"]
+    assert [line.label for line in losses.lines] == ["train loss", "NLL of what chose"]
     assert losses.lines[0].points == "44.0,24.0 172.0,102.0 300.0,141.0"
     assert losses.lines[1].points == "44.0,102.0 172.0,141.0 300.0,117.6"
     assert losses.rows == ((180.0, "0"), (102.0, "1"), (24.0, "2"))

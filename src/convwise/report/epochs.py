@@ -14,7 +14,7 @@ class Training(NamedTuple):
         name, transfer: of the candidate, in words.
         recipe: as it would stand in a file.
         train_loss: of each epoch, nats; nan where there is none.
-        nll, top1: of each epoch, on the images that chose: nats, and a share.
+        nll, top1: of each epoch, on the images that chose: nats at the temperature that suits them, and a share.
         best: epoch that was kept, from 1.
     """
 
@@ -29,7 +29,7 @@ class Training(NamedTuple):
     @property
     def panels(self) -> tuple["Panel", "Panel"]:
         """Losses, and the share right."""
-        losses = {"train loss": self.train_loss, "NLL of what chose, at its temperature": self.nll}
+        losses = {"train loss": self.train_loss, "NLL of what chose": self.nll}
         most = max((value for values in losses.values() for value in values if math.isfinite(value)), default=1.0)
         return (
             Panel.of("nats", losses, math.ceil(10 * most) / 10 or 1.0, "{:.3g}", self.best),
