@@ -26,7 +26,7 @@ def problem(n: int, d: int, num_classes: int, *, signal: float = 0.7, seed: int 
     labels = np.arange(n) % num_classes
     centres = rng.normal(size=(num_classes, d))
     raw = rng.normal(size=(n, d)) @ (np.eye(d) + 0.3 * rng.normal(size=(d, d)) / np.sqrt(d)) + signal * centres[labels]
-    return (raw * rng.uniform(0.1, 5, d) + rng.uniform(-9, 9, d)).astype(np.float32), labels.astype(np.int64)
+    return (raw * rng.uniform(0.5, 5, d) + rng.uniform(-9, 9, d)).astype(np.float32), labels.astype(np.int64)
 
 
 def reference(x: Floats, labels: Ints, l2: float, asked: Floats, **options: Any) -> NDArray[np.float64]:
@@ -90,6 +90,17 @@ def test_a_constant_feature_gets_no_weight() -> None:
     assert np.abs(head.weight[:, 2]).max() < 1e-6
     without = fit_head(Design(np.delete(features, 2, axis=1)), labels, 3, 0.1)
     assert np.allclose(head.logits(features), without.logits(np.delete(features, 2, axis=1)), atol=2e-3)
+
+
+def test_a_feature_that_hardly_ever_fires_decides_nothing() -> None:
+    features, labels = problem(60, 6, 2)
+    features[:, 2] = 0
+    features[7, 2] = 1e-4  # of one image alone, and so told by its label
+    head = fit_head(Design(features), labels, 2, 0.1)
+    asked = features.copy()
+    asked[:, 2] = 1  # as much as the others
+    assert np.abs(head.weight[:, 2]).max() < 1e-3
+    assert np.abs(softmax(head.logits(asked)) - softmax(head.logits(features))).max() < 1e-2
 
 
 def test_features_that_are_all_constant_give_the_shares_of_the_classes() -> None:

@@ -11,11 +11,18 @@ from ..data.threads import map_in_order
 Floats = NDArray[np.float32]
 T = TypeVar("T")
 
+# Smallest deviation that a feature is divided by, as a share of their root mean square. One that is 0 in all images
+# but one would be the largest number of any image that shows more of it. By cross-validation of digits at 64 px: NLL
+# 0.256 without, 0.254, 0.247 and 0.240 with 0.01, 0.1 and 0.2; of ants and bees 0.229 with all: none is so small.
+LEAST = 0.1
+
 CHUNK = 4096  # rows that one thread takes at a time; sums go chunk by chunk, so they are the same at any thread count
 
 
 class Design:
     """Standardised features (n, d), or what is left of them after an exact rotation.
+
+    A feature that deviates far less than most is divided by more than its deviation: `LEAST` of the usual one.
 
     With fewer images than features the problem is rotated into the images' own span, which changes nothing (the
     penalty does not see a rotation) and leaves as many unknowns as images.
@@ -38,7 +45,8 @@ class Design:
         self.mean = self._sum(lambda rows: features[rows].sum(axis=0, dtype=np.float64)) / n
         squares = self._sum(lambda rows: np.square(features[rows] - self.mean).sum(axis=0))
         std = np.sqrt(squares / n)
-        self.std = np.where(std > 1e-8, std, 1.0)
+        least = LEAST * float(np.sqrt(np.square(std).mean()))
+        self.std = np.maximum(std, least if least > 0 else 1.0)
         self.x: Floats = features - self.mean.astype(np.float32)
         self.x /= self.std.astype(np.float32)
         self.curvature: NDArray[np.floating[Any]]
