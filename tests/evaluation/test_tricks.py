@@ -212,6 +212,8 @@ def test_the_words_say_whether_it_is_worth_it(lenet_run: Run, photos: Path) -> N
         assert verdict(row, 0, 0) == same
         assert verdict(row, 7, 4) == unknown
     assert "5.7 points or more" in verdict(viewed, 17, 0)
+    as_quick = replace(first, paired=compare(*np.ones((2, 9), bool)), first=first)
+    assert as_quick.verdict == "right on the same images; it takes as long"
 
 
 def test_a_test_and_an_interval_that_disagree_decide_nothing(lenet_run: Run, photos: Path) -> None:

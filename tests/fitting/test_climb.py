@@ -55,7 +55,7 @@ class Rung:
 
 
 def climbed(rungs: Sequence[Rung], tmp_path: Path, options: Options | None = None) -> tuple[list[Fit], list[str]]:
-    task = cast("Task", SimpleNamespace(labels=LABELS, compare=np.ones(20, bool)))
+    task = cast("Task", SimpleNamespace(labels=LABELS, compare=np.ones(20, bool), chooses_epochs=True))
     draft = Draft(tmp_path / "run")
     draft.begin({})
     try:
@@ -162,7 +162,7 @@ def test_a_resumed_climb_has_the_times_that_it_had(tmp_path: Path) -> None:
     draft.begin({})
     draft.note("rung_seconds", {"efficientnet_lite0-partial": 42.0, "efficientnet_lite0-full": 0.0})
     rungs = [Rung("head", 5), Rung("partial", 15), Rung("full", 20)]
-    task = cast("Task", SimpleNamespace(labels=LABELS, compare=np.ones(20, bool)))
+    task = cast("Task", SimpleNamespace(labels=LABELS, compare=np.ones(20, bool), chooses_epochs=True))
     options = Options(transfer="auto", time_limit=60)
     fits, _ = fit_all(cast("Sequence[Candidate]", rungs), [[]] * 3, task, draft, options, track=silent)
     draft.release()

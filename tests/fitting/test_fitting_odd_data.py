@@ -81,6 +81,20 @@ def test_too_few_images_to_hold_a_tenth_out_is_an_error(in_tmp_path: Path, make_
 
 
 @pytest.mark.usefixtures("shared_cache")
+def test_where_no_image_can_choose_an_epoch_a_ladder_ends_with_the_head(
+    in_tmp_path: Path, make_photos: MakePhotos, shared_cache: Path
+) -> None:
+    assert shared_cache.is_dir()
+    data = make_photos(in_tmp_path / "data", 1, ("blue", "red"), splits=("train", "test"))
+    run = fit(data, head(transfer="auto"), out=Path("run"))
+    (rung,) = run.result["ladder"]
+    assert rung["transfer"] == "head"
+    assert rung["ended"] == "no image can be spared to choose an epoch of the rung above it, partial"
+    text = "training by epochs holds a tenth of `train` out to choose the epoch, and no class has two different"
+    with pytest.raises(DataError, match=f"^{re.escape(text)}"):
+        fit(data, head(transfer="partial"), out=Path("other"))
+
+
 def test_one_image_a_class_is_enough_for_a_head(in_tmp_path: Path, make_photos: MakePhotos) -> None:
     folder = make_photos(in_tmp_path / "data", 1, ("blue", "red"), splits=("train", "test"))
     assert fit(folder, head(), out="a").result["n"] == 2

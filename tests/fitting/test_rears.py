@@ -37,6 +37,10 @@ class Unexported(Rear):
     def forward(self, x):
         return self.layer(torch.special.bessel_j0(x.mean(dim=(2, 3))).detach())
 
+class NoNumber(Rear):
+    def forward(self, x):
+        return super().forward(x) * float("nan")
+
 class Raising(Rear):
     def forward(self, x):
         assert len(x) < 5, "too many"
@@ -80,6 +84,12 @@ def test_a_rear_that_cannot_be_exported_is_refused_before_training(
     )
     with pytest.raises(UsageError, match=text):
         fit(photos, replace(OPTIONS, rear="mine_of_rears:Unexported"), out=tmp_path / "run")
+
+
+def test_a_rear_that_gives_no_numbers_is_refused_for_that(photos: Path, tmp_path: Path) -> None:
+    text = "rear 'mine_of_rears:NoNumber' gives logits that are no finite numbers, before anything is learnt"
+    with pytest.raises(UsageError, match=f"^{re.escape(text)}$"):
+        fit(photos, replace(OPTIONS, rear="mine_of_rears:NoNumber"), out=tmp_path / "run")
 
 
 def test_what_a_rear_raises_in_training_is_one_line(photos: Path, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_the_page_says_what_was_measured_in_words() -> None:
         "385.2 M MACs",
         "30 labels of 500 are wrong with a probability of a sixth or more, as judged by layers that had not seen them;",
         "labelled ants 0.4 % rather bees ? 99.0 % 99.9 % likely wrong; train , train/ants/2.jpg",
-        "3 pairs of images show nearly the same, by their features; near_duplicates.csv has all.",
+        "3 pairs of different files show nearly the same, by their features; near_duplicates.csv has all.",
         "1 image of test has its like in another split : what is measured on it flatters the classifier.",
         "no picture in two splits cosine 0.92 ants , train : train/ants/3.jpg ants , test : test/ants/4.jpg",
         "13.6 MB",
@@ -181,7 +181,7 @@ def test_a_mistake_shows_its_heat_beside_it() -> None:
 def test_labels_without_doubt_and_images_without_a_like_are_told() -> None:
     text = read(example(doubts=report.Doubts(12, 0, ()), copies=report.Copies(0, 0, "test", ()))).text
     assert "None of the 12 labels is doubtful." in text
-    assert "No two images show nearly the same, by their features." in text
+    assert "No two different files show nearly the same, by their features." in text
 
 
 def test_without_features_the_page_has_nothing_on_labels_and_copies() -> None:

@@ -62,7 +62,7 @@ def augment(
     how, preprocessing = _training(network, recipe, resolution)
     large, reduction = Reduction(channels=3, side=512), Reduction.for_training(preprocessing, how)
     photos, images = _photos(data, seed, [large, reduction])
-    words = f"{network}, recipe {recipe or 'modern'}"
+    words = f"{network} from scratch, recipe {recipe or 'modern'}"
     seen = _seen(photos, images, how, preprocessing, words)
     sheet = _draw(photos, seen, f"Augmentation of {data.resolve().name}", seed=seed, side=size)
     file = io.BytesIO()

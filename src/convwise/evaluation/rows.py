@@ -94,7 +94,8 @@ class Row:
         times, least = f"{self.times_latency:.2g} times the time", f"{100 * self.paired.low:.1f} points or more"
         unsure = f"(p = {self.paired.p_value:.2g})"
         if self.kind == "classifier":
-            return f"{ALONE[_gain(self.paired)].format(unsure=unsure)}; it takes {times}"
+            takes = "as long" if 0.95 <= self.times_latency < 1.05 else times
+            return f"{ALONE[_gain(self.paired)].format(unsure=unsure)}; it takes {takes}"
         return {
             "better": f"worth it where {times} can be spent: {least} are gained",
             "worse": f"not worth it: it is worse, and takes {times}",

@@ -84,10 +84,17 @@ def _climb(
         kept.append(Fit(limited, rows, fitted, gain))
     rungs = options.rungs(ladder[0][0].network)
     if len(rungs) > 1 and not kept[-1].ended:
-        missing = rungs[len(ladder) :]
-        ended = f"there is not the memory for the rung above it, {missing[0]}" if missing else "it is the highest rung"
-        kept[-1] = kept[-1]._replace(ended=ended)
+        kept[-1] = kept[-1]._replace(ended=_why_no_more(rungs[len(ladder) :], task))
     return kept, []
+
+
+def _why_no_more(missing: Sequence[str], task: Task) -> str:
+    """Why a ladder has no further rung, of all those that there could be."""
+    if not missing:
+        return "it is the highest rung"
+    if not task.chooses_epochs:
+        return f"no image can be spared to choose an epoch of the rung above it, {missing[0]}"
+    return f"there is not the memory for the rung above it, {missing[0]}"
 
 
 def _ended(kept: list[Fit], why: str) -> list[Fit]:

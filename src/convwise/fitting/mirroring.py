@@ -31,6 +31,7 @@ from .trained_candidate import TrainedCandidate
 
 MOST = 1000  # images that are asked
 LEAST = 10  # of a class, where it has so many: of many classes some are asked, of which enough is learnt
+FEW = 100  # of fewer digits it is seldom seen that they must not be mirrored
 LEVEL = 0.05  # of the one-sided test: a mirror wrongly given up costs photos little, a wrong mirror costs digits much
 
 
@@ -153,7 +154,8 @@ def _told(network: str, answer: dict[str, Any]) -> tuple[str, ...]:
     if "why" in answer:
         return (f"{network}: whether a mirror harms these images was not asked: {answer['why']}",)
     if answer["kept"]:
-        return ()
+        few = "images are mirrored in training, and are too few to tell whether that harms"
+        return (f"{network}: {few}; --no-augment leaves them as they are",) if answer["n"] < FEW else ()
     points = f"{100 * answer['difference']:.1f} points less often"
     note = (
         f"{network}: images are not mirrored in training: of {answer['n']:,} to learn from, a softmax layer on the "

@@ -28,6 +28,10 @@ Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 
+class TooFewError(DataError):
+    """There are images, but none to spare for the choice of an epoch."""
+
+
 class Taught(NamedTuple):
     """What weights learn with a teacher.
 
@@ -76,6 +80,11 @@ class Task:
     from_files: bool = False
 
     @property
+    def chooses_epochs(self) -> bool:
+        """Whether there are images that choose the epoch of a training."""
+        return bool(self.held_out.any() or self.val.any())
+
+    @property
     def targets(self) -> NDArray[np.int64] | Floats:
         """What a training by epochs learns: labels (n,), or shares (n, K)."""
         return self.labels if self.taught is None else self.taught.shares
@@ -98,7 +107,7 @@ def make_task(
         from_files: as in `Task`.
 
     Raises:
-        DataError: such a training has no image to choose its epoch by.
+        TooFewError: such a training has no image to choose its epoch by.
     """
     samples = roles.samples
     train = np.array([s.split == "train" for s in samples])
@@ -110,7 +119,7 @@ def make_task(
         if trained:
             tenth[train] = held_out(learnt, options.split_seed)
             if not tenth.any():
-                raise DataError(
+                raise TooFewError(
                     "training by epochs holds a tenth of `train` out to choose the epoch, and no class has two "
                     "different images to spare; add images"
                 )

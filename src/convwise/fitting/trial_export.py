@@ -14,10 +14,17 @@ def check_export(spec: str, network: "nn.Module", preprocessing: Preprocessing) 
     """Export a network that ends in the layers of `spec` as it will be kept.
 
     Raises:
-        UsageError: it cannot be exported, or its graph gives other numbers than torch.
+        UsageError: it cannot be exported, its graph gives other numbers than torch, or what it gives is no number.
     """
+    import torch
+
     from ..runtime.graph import classifier_graph
 
+    height, width, channels = preprocessing.shape
+    with guarding(spec), torch.no_grad():
+        finite = bool(network.eval()(torch.zeros(1, channels, height, width)).isfinite().all())
+    if not finite:
+        raise UsageError(f"rear {spec!r} gives logits that are no finite numbers, before anything is learnt")
     try:
         with guarding(spec):
             classifier_graph(network, preprocessing)

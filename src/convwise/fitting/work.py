@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.roles import assign, check_splits
+from ..data.roles import Roles, assign, check_splits
 from ..data.samples import Listing
 from ..metrics import Interval, at_temperature, fit_temperature, reliability, summary, wilson
 from ..progress import Track
@@ -26,7 +26,7 @@ from .notes import say, say_few_choose, say_from_scratch, say_resolution, say_ti
 from .options import Options
 from .outcome import Calibration, Outcome, Tried
 from .second_look import look_again
-from .task import Candidate, Fitted, Floats, Judged, Task, make_task
+from .task import Candidate, Fitted, Floats, Judged, Task, TooFewError, make_task
 from .teacher import check_teacher, load_teacher, say_taught, taught
 
 Rows = list[list[Any]]  # of each candidate, of each of its jobs
@@ -44,8 +44,10 @@ def make_outcome(
     gathered, rows, from_files = _gather(listing, candidates, draft, threads, track)
     collected = time.monotonic()
     roles = assign(gathered.samples, options.split_seed)
-    trained = any(c.transfer != "head" for c in candidates)
-    task = make_task(listing, roles, options, trained=trained, from_files=from_files)
+    task = _make_task(listing, roles, options, candidates, from_files=from_files)
+    if not task.chooses_epochs:
+        rows = [wanted for candidate, wanted in zip(candidates, rows, strict=True) if candidate.transfer == "head"]
+        candidates = [candidate for candidate in candidates if candidate.transfer == "head"]
     task = taught(task, roles, teacher, threads=threads, track=track)
     candidates, unmirrored = settle_mirrors(candidates, task, options, draft, track=track)
     fits, diverged = fit_all(candidates, rows, task, draft, options, track=track)
@@ -73,6 +75,23 @@ def make_outcome(
         members=members,
     )  # fmt: skip
     return outcome, (best.candidate, best.fitted)
+
+
+def _make_task(
+    listing: Listing, roles: Roles, options: Options, candidates: Sequence[Candidate], *, from_files: bool
+) -> Task:  # fmt: skip
+    """Share out who does what; of ladders, where no image can be spared to choose an epoch, for the first rung alone.
+
+    Raises:
+        TooFewError: a candidate is trained by epochs, and is no upper rung of a ladder.
+    """
+    trained = any(c.transfer != "head" for c in candidates)
+    try:
+        return make_task(listing, roles, options, trained=trained, from_files=from_files)
+    except TooFewError:
+        if {options.transfer_of(c.network) for c in candidates} != {"auto"}:
+            raise
+        return make_task(listing, roles, options, trained=False, from_files=from_files)
 
 
 def _within_means(listing: Listing, options: Options, draft: Draft, track: Track) -> list[Candidate]:
