@@ -110,7 +110,8 @@ def test_cuts_that_leave_no_rear_are_refused() -> None:
     text = "a rear of your own stands behind a stage, not behind the cut 'features'"
     with pytest.raises(UsageError, match=f"^{text}$"):
         with_rear(network, "features", nn.Flatten())
-    points = ", ".join(networks.cuts(network))
+    stages = ["stem", "stage1", "stage2", "stage3", "stage4", "features"]
+    points = ", ".join(dict.fromkeys([*stages, *networks.cuts(network)]))
     text = f"cut must be one of {points}, got 'stage22'; did you mean 'stage2'?"
     for cut in (behind, lambda n, c: with_rear(n, c, nn.Flatten()), lambda n, c: shape_at(n, c, (3, 64, 64))):
         with pytest.raises(UsageError, match=f"^{re.escape(text)}$"):

@@ -113,7 +113,8 @@ def test_lite0_is_frozen_up_to_its_fourth_stage() -> None:
     assert usual_freeze(network, cost.analyze(network, (3, 224, 224))) == "stage4"
 
 
-POINTS = ", ".join(["stem", *(f"stage{i}.block{j}" for i in range(1, 5) for j in (1, 2)), "features"])
+STAGES = ["stem", *(f"stage{i}" for i in range(1, 5)), "features"]
+POINTS = ", ".join([*STAGES, *(f"stage{i}.block{j}" for i in range(1, 5) for j in (1, 2))])
 
 
 @pytest.mark.parametrize(

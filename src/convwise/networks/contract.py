@@ -53,7 +53,7 @@ def canonical_cut(network: "nn.Module", cut: str, what: str = "cut") -> str:
     points = cuts(network)
     aliases = {point.split(".")[0]: point for point in points}  # a later block replaces an earlier one
     if cut not in points and cut not in aliases:
-        raise one_of(what, cut, points, meant={alias: alias for alias in aliases})
+        raise one_of(what, cut, dict.fromkeys([*aliases, *points]))
     return cut if cut in points else aliases[cut]
 
 
