@@ -7,7 +7,7 @@ names both alike; where it does not, the mirror has changed what the image shows
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,24 @@ FEW = 100  # of fewer digits it is seldom seen that they must not be mirrored
 LEVEL = 0.05  # of the one-sided test: a mirror wrongly given up costs photos little, a wrong mirror costs digits much
 
 
+class Answer(NamedTuple):
+    """What the images of a run say of the mirror.
+
+    Attributes:
+        kept: whether training mirrors.
+        n: images that were asked.
+        difference: by how much mirror images are right less often, a share.
+        p_value: of the one-sided test.
+        why: none could be asked.
+    """
+
+    kept: bool = True
+    n: int = 0
+    difference: float = 0.0
+    p_value: float = 1.0
+    why: str = ""
+
+
 def settle_mirrors(
     candidates: Sequence[Candidate], task: Task, options: Options, draft: Draft, *, track: Track
 ) -> tuple[list[Candidate], tuple[str, ...]]:  # fmt: skip
@@ -52,35 +70,35 @@ def settle_mirrors(
     Returns:
         The candidates, and what a user should know.
     """
-    kept: dict[str, dict[str, Any]] = dict(draft.record.get("mirror", {}))
+    answers = {network: Answer(**answer) for network, answer in draft.record.get("mirror", {}).items()}
     settled: list[Candidate] = []
     for candidate in candidates:
         if isinstance(candidate, TrainedCandidate) and _may_lose_mirror(candidate, options):
-            if candidate.network not in kept:
-                kept[candidate.network] = _ask(candidate.network, task, options, track)
-                draft.note("mirror", kept)
-            settled.append(candidate if kept[candidate.network]["kept"] else candidate.unmirrored())
+            if candidate.network not in answers:
+                answers[candidate.network] = _ask(candidate.network, task, options, track)
+                draft.note("mirror", {network: answer._asdict() for network, answer in answers.items()})
+            settled.append(candidate if answers[candidate.network].kept else candidate.unmirrored())
         else:
             settled.append(candidate)
-    return settled, tuple(note for network, answer in kept.items() for note in _told(network, answer))
+    return settled, tuple(note for network, answer in answers.items() for note in _told(network, answer))
 
 
 def _may_lose_mirror(candidate: TrainedCandidate, options: Options) -> bool:
     return not options.augment and usual_mirror(candidate.recipe, options.recipe, candidate.transfer)
 
 
-def _ask(network: str, task: Task, options: Options, track: Track) -> dict[str, Any]:
+def _ask(network: str, task: Task, options: Options, track: Track) -> Answer:
     """What softmax layers on the network's features say; where there is no room for these, why they say nothing."""
     asked = asked_of(np.flatnonzero(task.train & ~task.held_out), task.labels)
     samples = [task.samples[i] for i in asked.tolist()]
     try:
         found = _compare(samples, network, task, options, track)
     except NoRoomError as error:
-        return {"kept": True, "n": 0, "why": str(error)}
+        return Answer(why=str(error))
     if found is None:
-        return {"kept": True, "n": 0}
+        return Answer()
     p_value = found.p_value / 2 if found.difference > 0 else 1.0
-    return {"kept": p_value >= LEVEL, "n": found.n, "difference": found.difference, "p_value": p_value}
+    return Answer(p_value >= LEVEL, found.n, found.difference, p_value)
 
 
 def asked_of(known: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -150,16 +168,15 @@ def compare_mirrored(
     return compare(right[:n], right[n:])
 
 
-def _told(network: str, answer: dict[str, Any]) -> tuple[str, ...]:
-    if "why" in answer:
-        return (f"{network}: whether a mirror harms these images was not asked: {answer['why']}",)
-    if answer["kept"]:
+def _told(network: str, answer: Answer) -> tuple[str, ...]:
+    if answer.why:
+        return (f"{network}: whether a mirror harms these images was not asked: {answer.why}",)
+    if answer.kept:
         few = "images are mirrored in training, and are too few to tell whether that harms"
-        return (f"{network}: {few}; --no-augment leaves them as they are",) if answer["n"] < FEW else ()
-    points = f"{100 * answer['difference']:.1f} points less often"
-    note = (
-        f"{network}: images are not mirrored in training: of {answer['n']:,} to learn from, a softmax layer on the "
-        f"published features names the mirrored ones right {points} (p = {answer['p_value']:.1g}); --augment mirrors "
-        "them all the same"
+        return (f"{network}: {few}; --no-augment leaves them as they are",) if answer.n < FEW else ()
+    points = f"{100 * answer.difference:.1f} points less often"
+    return (
+        f"{network}: images are not mirrored in training: of {answer.n:,} to learn from, a softmax layer on the "
+        f"published features names the mirrored ones right {points} (p = {answer.p_value:.1g}); --augment mirrors them "
+        "all the same",
     )
-    return (note,)
