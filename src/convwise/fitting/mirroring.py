@@ -175,8 +175,9 @@ def _told(network: str, answer: Answer) -> tuple[str, ...]:
         few = "images are mirrored in training, and are too few to tell whether that harms"
         return (f"{network}: {few}; --no-augment leaves them as they are",) if answer.n < FEW else ()
     points = f"{100 * answer.difference:.1f} points less often"
-    return (
+    note = (
         f"{network}: images are not mirrored in training: of {answer.n:,} to learn from, a softmax layer on the "
         f"published features names the mirrored ones right {points} (p = {answer.p_value:.1g}); --augment mirrors them "
-        "all the same",
+        "all the same"
     )
+    return (note,)
