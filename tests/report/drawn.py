@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from convwise import networks
 from convwise.cost import sketch
+from convwise.report.boxes import Volume
 from convwise.report.picture import draw_network
-from convwise.report.volumes import Volume
 
 SVG = "{http://www.w3.org/2000/svg}"
 FONT = {"title": 22, "size": 16, "op": 15, "faint": 15}  # as the style sheet says; a test reads it there

@@ -5,7 +5,8 @@ from itertools import combinations
 
 import pytest
 
-from convwise.report.volumes import MOST, Volume, collapse, draw, merge
+from convwise.report.boxes import Volume
+from convwise.report.volumes import MOST, collapse, draw, merge
 
 from .drawn import CONV, SVG, VECTOR, Place, boxes, parse, picture, places, texts
 

@@ -7,12 +7,9 @@ Lengths are in pixels of the drawing.
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from . import lettering
-
-if TYPE_CHECKING:
-    from .volumes import Volume
 
 TALLEST, THICKEST, LONGEST = 140, 72, 260  # largest side; map with most channels; longest vector
 PIXEL, THIN = 16, 24  # longest pixel; a vector is cut rather than the map with most channels drawn thinner
@@ -24,10 +21,30 @@ PAD, LABEL, ARROW = 14, 124, 40  # beside a box; room of a label; shortest arrow
 TIMES = "\u00d7"
 
 
+class Volume(NamedTuple):
+    """A feature map, or a vector as a map of one pixel.
+
+    Attributes:
+        channels, height, width: of one image.
+        label: what made it, such as "conv 3x3"; stands at the arrow before it.
+        group: the stage that it belongs to; neighbours of one group share a panel. "" for none.
+        kind: "input", "conv", "pool", "block" or "linear"; chooses the colour.
+        repeats: equal ones in a row that it stands for.
+    """
+
+    channels: int
+    height: int
+    width: int
+    label: str
+    group: str
+    kind: str
+    repeats: int = 1
+
+
 class Column(NamedTuple):
     """A volume and what is before and below it: as wide as they need."""
 
-    volume: "Volume"
+    volume: Volume
     lines: list[str]  # the label, wrapped: at the arrow, or below the size where there is no arrow
     parts: list[tuple[float, float]]  # begin, from the left of the body, and thickness of each slab
     gap: str  # what is between two parts: "cut" (they are one), "dots" (for slabs left out) or nothing
@@ -54,7 +71,7 @@ def scales(volumes: "Sequence[Volume]") -> tuple[float, float]:
     return pixel, min(pixel, THICKEST / thick, max(LONGEST / most, THIN / thick))
 
 
-def column(volume: "Volume", pixel: float, channel: float, before: Column | None) -> Column:
+def column(volume: Volume, pixel: float, channel: float, before: Column | None) -> Column:
     """Measure a volume, given the scales and what is before it."""
     back, thickness = OBLIQUE * volume.width * pixel, volume.channels * channel
     parts, gap = _parts(volume, thickness, back)
@@ -71,7 +88,7 @@ def column(volume: "Volume", pixel: float, channel: float, before: Column | None
     )
 
 
-def _parts(volume: "Volume", thickness: float, back: float) -> tuple[list[tuple[float, float]], str]:
+def _parts(volume: Volume, thickness: float, back: float) -> tuple[list[tuple[float, float]], str]:
     """Begin and thickness of each slab, and what is left out between them."""
     n = volume.repeats
     if thickness > LONGEST:  # a vector: no map is as thick
@@ -110,17 +127,17 @@ def _width(row: list[Column]) -> float:
     return row[0].more + sum(column.width for column in row)
 
 
-def about(volume: "Volume") -> str:
+def about(volume: Volume) -> str:
     """What made a volume, how many there are, and the size of each."""
     count = f" {TIMES}{volume.repeats}" if volume.repeats > 1 else ""
     return f"{volume.label}{count}: {size_of(volume)}"
 
 
-def size_of(volume: "Volume") -> str:
+def size_of(volume: Volume) -> str:
     """Height, width and channels; a vector has channels alone."""
     sizes = (volume.channels,) if _is_vector(volume) else (volume.height, volume.width, volume.channels)
     return TIMES.join(map(str, sizes))
 
 
-def _is_vector(volume: "Volume") -> bool:
+def _is_vector(volume: Volume) -> bool:
     return volume.height == volume.width == 1

@@ -12,7 +12,7 @@ from .words import plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .volumes import Volume
+    from .boxes import Volume
 
 WIDTH, MARGIN, LINE = 1000, 16, 19
 NAMES = {"input": "input", "conv": "convolution", "pool": "pooling", "block": "block of layers", "linear": "linear"}

@@ -3,8 +3,8 @@
 import re
 from typing import TYPE_CHECKING
 
-from .boxes import TIMES
-from .volumes import MOST, Volume, collapse, draw, merge
+from .boxes import TIMES, Volume
+from .volumes import MOST, collapse, draw, merge
 from .words import SPACE
 
 if TYPE_CHECKING:

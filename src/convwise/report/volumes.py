@@ -6,34 +6,15 @@ The drawing needs no script, font or other file, and follows the reader's light 
 import functools
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from . import layout, templates
+from .boxes import Volume
 
 if TYPE_CHECKING:
     import jinja2
 
 MOST = 26  # volumes in a picture, beyond which several are drawn as one
-
-
-class Volume(NamedTuple):
-    """A feature map, or a vector as a map of one pixel.
-
-    Attributes:
-        channels, height, width: of one image.
-        label: what made it, such as "conv 3x3"; stands at the arrow before it.
-        group: the stage that it belongs to; neighbours of one group share a panel. "" for none.
-        kind: "input", "conv", "pool", "block" or "linear"; chooses the colour.
-        repeats: equal ones in a row that it stands for.
-    """
-
-    channels: int
-    height: int
-    width: int
-    label: str
-    group: str
-    kind: str
-    repeats: int = 1
 
 
 def merge(volumes: Sequence[Volume]) -> list[Volume]:
