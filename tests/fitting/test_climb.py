@@ -267,7 +267,7 @@ def not_worse(run: Run, others: Sequence[Run]) -> None:
 def test_auto_is_not_worse_than_the_best_rung(
     data: str, resolution: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """The last one takes an hour on two cores."""
+    """The last one takes more than an hour on two cores."""
     folder = cast("Path", request.getfixturevalue(data))
     options = Options(transfer="auto", resolution=resolution, threads=2)
     auto = fit(folder, options, out=tmp_path / "auto")
