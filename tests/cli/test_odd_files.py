@@ -121,7 +121,7 @@ def test_what_was_odd_is_said(odd: tuple[Done, Path]) -> None:
     notes = " | ".join(odd[0].json["notes"])
     assert "1 file with an extension that names another format than the content; read by content" in notes
     assert "1 file with several frames; the first one counts" in notes
-    assert "class with fewer than 5 images to train: 'single'" in notes
+    assert "1 class with fewer than 5 images to train: 'single'" in notes
     assert "class folder 'nothing' holds no image file and is no class" in notes
     page = (odd[1] / "report.html").read_text()
     for reason in ("zero bytes", "loose files beside the class folders", "links that lead back to a folder above"):

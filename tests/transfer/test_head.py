@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from convwise.metrics import softmax
-from convwise.transfer.design import Design
+from convwise.transfer.design import LEAST, Design
 from convwise.transfer.examples import with_views
 from convwise.transfer.head import DEFAULT_L2, L2_GRID, Choice, choose_l2, fit_head, out_of_fold
 
@@ -26,12 +26,13 @@ def problem(n: int, d: int, num_classes: int, *, signal: float = 0.7, seed: int 
     labels = np.arange(n) % num_classes
     centres = rng.normal(size=(num_classes, d))
     raw = rng.normal(size=(n, d)) @ (np.eye(d) + 0.3 * rng.normal(size=(d, d)) / np.sqrt(d)) + signal * centres[labels]
-    return (raw * rng.uniform(0.5, 5, d) + rng.uniform(-9, 9, d)).astype(np.float32), labels.astype(np.int64)
+    return (raw * rng.uniform(0.1, 5, d) + rng.uniform(-9, 9, d)).astype(np.float32), labels.astype(np.int64)
 
 
 def reference(x: Floats, labels: Ints, l2: float, asked: Floats, **options: Any) -> NDArray[np.float64]:
     """Probabilities of scikit-learn: sum of nll + |W|^2 / (2 C) is ours times n at C = 1 / (n l2)."""
     scaler = StandardScaler().fit(x.astype(np.float64))
+    scaler.scale_ = np.maximum(scaler.scale_, LEAST * np.sqrt(scaler.var_.mean()))
     model = LogisticRegression(C=1 / (len(x) * l2), tol=1e-10, max_iter=20_000, **options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

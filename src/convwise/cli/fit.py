@@ -193,5 +193,5 @@ def _members(rows: list[dict[str, Any]]) -> str:
     change = " to ".join(f"{100 * every[name]:+.1f}" for name in ("change_low", "change_high"))
     return (
         f"{len(every['members'])} seeds averaged: {percent(every['top1'])}, {100 * every['change']:+.1f} points "
-        f"({change}); {every['verdict'].replace('A alone', 'the first alone')}"
+        f"({change}) over the first, A; {every['verdict']}"
     )

@@ -56,8 +56,8 @@ def decimal(value: float) -> str:
 
 
 def plural(n: int, noun: str, nouns: str = "") -> str:
-    """Print "1 image", "12,402 images"."""
-    return f"{n:,}{SPACE}{noun if n == 1 else nouns or noun + 's'}"
+    """Print "1 image", "12,402 images", not to be torn apart."""
+    return text.counted(n, noun, nouns).replace(" ", SPACE, 1)
 
 
 def quantity(value: float, unit: str = "") -> str:
